@@ -1,0 +1,94 @@
+"""What each source of non-determinism costs, and whether a training is bit-stable with it.
+
+Trains each model for some steps in a process of its own, under every combination of op
+determinism, oneDNN and thread count, all combinations in turn and several times over. Prints a
+table for docs/reproducibility.md: images a second as a ratio to the settings that the pipeline
+ships, and how many different models the repetitions gave (1 is bit-stable).
+
+Run `dvc repro preprocess` first, then `python -m benchmarks.determinism`.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fashion_mnist import determinism, models, prepared
+from fashion_mnist.prepared import Prepared
+
+STEPS = {"lenet": 200, "fashion_cnn": 60}
+BATCH = 32
+WARM_UP = 10  # steps, left out of the time: TensorFlow builds its graph in the first
+
+# Op determinism, oneDNN, threads.
+SHIPPED = (True, True, 2)
+
+
+def measure(op_determinism: bool, onednn: bool, threads: int) -> dict[str, tuple[float, str]]:
+    """Return images a second and a hash of the trained weights of each model."""
+    determinism.ENVIRONMENT["TF_ENABLE_ONEDNN_OPTS"] = str(int(onednn))
+    determinism.OP_DETERMINISM = op_determinism
+    determinism.THREADS = threads
+    determinism.start(27)
+
+    from fashion_mnist.batches import Batches
+
+    data = prepared.load(Path("data/prepared/train"))
+    results = {}
+    for name, steps in STEPS.items():
+        model = models.build(name, {})
+        model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+        cut = WARM_UP * BATCH
+        first = Batches(Prepared(data.images[:cut], data.labels[:cut]), BATCH)
+        model.fit(first, shuffle=False, verbose=0)
+        rows = slice(cut, cut + steps * BATCH)
+        batches = Batches(Prepared(data.images[rows], data.labels[rows]), BATCH)
+        began = time.perf_counter()
+        model.fit(batches, shuffle=False, verbose=0)
+        rate = steps * BATCH / (time.perf_counter() - began)
+        weights = b"".join(weight.tobytes() for weight in model.get_weights())
+        results[name] = rate, hashlib.sha256(weights).hexdigest()
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.determinism", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each combination")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        print(json.dumps(measure(*json.loads(args.child))))
+        return
+    settings = list(itertools.product([False, True], [True, False], [1, 2]))
+    runs: dict[tuple[bool, bool, int], list[dict[str, tuple[float, str]]]] = {
+        setting: [] for setting in settings
+    }
+    for repeat, setting in itertools.product(range(args.repeats), settings):
+        command = [sys.executable, "-m", "benchmarks.determinism", "--child", json.dumps(setting)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        runs[setting].append(json.loads(done.stdout.splitlines()[-1]))
+        print(repeat, *setting, runs[setting][-1], file=sys.stderr, flush=True)
+    print("| op determinism | oneDNN | threads |", *(f"{n} | models |" for n in STEPS))
+    print("|" + "---|" * (3 + 2 * len(STEPS)))
+    for setting in settings:
+        row = ["on" if value is True else value or "off" for value in setting]
+        for name in STEPS:
+            # Neighbours in time are compared, so that a slow minute slows both.
+            ratios = [
+                run[name][0] / shipped[name][0]
+                for run, shipped in zip(runs[setting], runs[SHIPPED], strict=True)
+            ]
+            row += [
+                f"{statistics.median(ratios):.2f}",
+                len({run[name][1] for run in runs[setting]}),
+            ]
+        print("|", " | ".join(str(cell) for cell in row), "|")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the stages share: the nouns of the pipeline, one small file each."""

@@ -1,0 +1,46 @@
+"""Feeds a prepared set to Keras batch by batch, in an order that only seed and epoch decide."""
+
+import keras
+import numpy as np
+
+from fashion_mnist.prepared import Float32, Prepared
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of a memory-mapped set; only the rows of the current batch are in memory.
+
+    The order of epoch e is drawn from `numpy.random.default_rng([seed, e])`, so a training that
+    resumes at e sees what an uninterrupted one would have seen. Pass `shuffle=False` to
+    `Model.fit`, or Keras shuffles the batches once more by a generator of its own.
+
+    Args:
+        data: The set.
+        batch_size: Images a batch; the last one may be smaller.
+        seed: Of the order; without it the rows come as they are stored.
+    """
+
+    def __init__(self, data: Prepared, batch_size: int, seed: int | None = None) -> None:
+        super().__init__()
+        self.data = data
+        self.batch_size = batch_size
+        self.seed = seed
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Set the order of the rows for `epoch`, counted from 0.
+
+        Keras calls `on_epoch_end` of a data set also after it has looked at its shapes, so
+        counting epochs there would skip one; call this from the callback `on_epoch_begin`.
+        """
+        rows = len(self.data.images)
+        if self.seed is None:
+            self.order = np.arange(rows)
+        else:
+            self.order = np.random.default_rng([self.seed, epoch]).permutation(rows)
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Float32, Float32]:
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.data.images[rows], self.data.labels[rows]

@@ -1,0 +1,26 @@
+"""How a stage refuses bad input: one line on standard error and exit code 1."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class InputError(Exception):
+    """Something the user handed in is wrong; the message says what it is and what was expected."""
+
+
+@contextmanager
+def reported(stage: str) -> Iterator[None]:
+    """End the process with one line instead of a traceback when the input or the disk is at fault.
+
+    Anything else that is raised is a bug of ours and keeps its traceback.
+    """
+    try:
+        yield
+    except InputError as error:
+        sys.exit(f"{stage}: error: {error}")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"{stage}: error: {where}{error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,49 @@
+"""Architectures: a file each, with a builder of the same name that returns a `keras.Model`.
+
+Every model takes images (n, 28, 28, 1) float32 and returns class probabilities (n, 10).
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError, validate_call
+
+from fashion_mnist.classes import NAMES
+from fashion_mnist.errors import InputError
+from fashion_mnist.params import explain
+
+# Listing the models must not load Keras.
+if TYPE_CHECKING:
+    import keras
+
+
+def names() -> list[str]:
+    """Return the architectures there are, without loading any."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def build(name: str, arguments: Mapping[str, Any]) -> "keras.Model":
+    """Return a new model of the architecture `name`.
+
+    Args:
+        name: One of `names()`.
+        arguments: Keyword arguments of its builder.
+
+    Raises:
+        InputError: The builder does not take these arguments, or they make no classifier.
+    """
+    builder = getattr(importlib.import_module(f"{__name__}.{name}"), name)
+    try:
+        model: keras.Model = validate_call(builder)(**arguments)
+    except ValidationError as error:
+        raise InputError(explain(error, "train.arguments", arguments)) from error
+    except (ValueError, TypeError) as error:  # how Keras refuses a layer
+        raise InputError(f"train.arguments: {' '.join(str(error).split())}") from error
+    if model.output_shape != (None, len(NAMES)):
+        raise InputError(
+            f"train.arguments: the model returns {model.output_shape}, "
+            f"expected (None, {len(NAMES)}), a probability for each class"
+        )
+    return model

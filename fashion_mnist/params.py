@@ -1,0 +1,68 @@
+"""Reads one section of params.yaml into the typed schema of the stage that asks for it."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from fashion_mnist.errors import InputError
+
+
+class Section(BaseModel):
+    """A section of params.yaml: unknown keys are refused and nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def read(path: Path, name: str, schema: type[S]) -> S:
+    """Return section `name` of the YAML file `path` as an instance of `schema`.
+
+    The file is parsed as YAML 1.2, as DVC does it, so that both see the same values
+    (`1e-3` is a number there and a string in YAML 1.1).
+
+    Raises:
+        InputError: The file cannot be parsed, the section is missing, or a key in it is unknown,
+            missing, of the wrong type or out of range; every such key is named.
+    """
+    try:
+        sections = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(sections, dict) or name not in sections:
+        raise InputError(f"{path}: no section '{name}'")
+    try:
+        return schema.model_validate(sections[name])
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error, name, sections[name])}") from error
+
+
+def explain(error: ValidationError, prefix: str, value: object) -> str:
+    """Return pydantic's complaints about `value`, as `prefix.key: got ..., expected ...; ...`."""
+    complaints = []
+    for item in error.errors(include_url=False):
+        key = ".".join([prefix, *_keys(item["loc"], value)])
+        expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        match item["type"]:
+            case "extra_forbidden" | "unexpected_keyword_argument":
+                complaints.append(f"{key}: unknown key")
+            case "missing" | "missing_argument":
+                complaints.append(f"{key}: missing")
+            case _:
+                complaints.append(f"{key}: got {item['input']!r}, expected {expected}")
+    return "; ".join(complaints)
+
+
+def _keys(location: tuple[int | str, ...], value: Any) -> list[str]:
+    """Return the keys of `location`, without the tag that pydantic adds for a choice of schemas."""
+    keys = []
+    for position, part in enumerate(location):
+        inside = isinstance(value, dict) and part in value
+        if inside or isinstance(value, list) or position == len(location) - 1:
+            keys.append(str(part))
+            value = value[part] if inside or isinstance(value, list) else None
+    return keys

@@ -1,0 +1,106 @@
+"""Scores of predicted class probabilities against labels."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import (
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    roc_curve,
+)
+
+from fashion_mnist.classes import KEYS, NAMES
+
+Labels = NDArray[np.integer[Any]]
+Probabilities = NDArray[np.float64]
+
+CLASSES = range(len(NAMES))
+ROC_POINTS = 100  # of each class
+
+
+def overall(labels: Labels, probabilities: Probabilities, bins: int) -> dict[str, Any]:
+    """Return the scores of the whole test set.
+
+    Args:
+        labels: True classes, integers (n,), every class among them.
+        probabilities: Of each class, float64 (n, 10), rows summing to 1.
+        bins: Of the calibration error.
+
+    Returns:
+        `accuracy` with its 95% Wilson interval, `loss` (mean negative log-likelihood, nats),
+        `macro_f1`, `expected_calibration_error` and `brier_score` (0 to 2: the squared
+        differences summed over the classes).
+    """
+    predictions = probabilities.argmax(axis=1)
+    correct = int((predictions == labels).sum())
+    interval = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
+    return {
+        "accuracy": correct / len(labels),
+        "accuracy_interval": {"low": interval.low, "high": interval.high},
+        "loss": log_loss(labels, probabilities, labels=CLASSES),
+        "macro_f1": f1_score(labels, predictions, labels=CLASSES, average="macro", zero_division=0),
+        "expected_calibration_error": calibration_error(calibration(labels, probabilities, bins)),
+        "brier_score": brier_score_loss(labels, probabilities, labels=CLASSES, scale_by_half=False),
+    }
+
+
+def by_class(labels: Labels, probabilities: Probabilities) -> dict[str, dict[str, float]]:
+    """Return precision, recall, F1 and one-versus-rest ROC AUC of each class by its key."""
+    scores = precision_recall_fscore_support(
+        labels, probabilities.argmax(axis=1), labels=CLASSES, zero_division=0
+    )
+    areas = roc_auc_score(labels, probabilities, labels=CLASSES, multi_class="ovr", average=None)
+    return {
+        key: {"precision": precision, "recall": recall, "f1": f1, "auc": area}
+        for key, precision, recall, f1, area in zip(KEYS, *scores[:3], areas, strict=True)
+    }
+
+
+def calibration(labels: Labels, probabilities: Probabilities, bins: int) -> pd.DataFrame:
+    """Return the reliability diagram: a row for each of `bins` equal bins that is not empty.
+
+    Columns: confidence (mean of the highest probability), accuracy, images.
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    # A confidence on an edge belongs to the bin below it, so that 1.0 has one.
+    place = np.searchsorted(np.linspace(0, 1, bins + 1), confidence)
+    rows = pd.DataFrame({"confidence": confidence, "accuracy": correct, "images": 1})
+    return rows.groupby(place).agg({"confidence": "mean", "accuracy": "mean", "images": "sum"})
+
+
+def calibration_error(table: pd.DataFrame) -> float:
+    """Return the expected calibration error of a table that `calibration` made.
+
+    The difference between confidence and accuracy, averaged over the bins by their images.
+    """
+    gaps = (table["confidence"] - table["accuracy"]).abs()
+    return float(np.average(gaps, weights=table["images"]))
+
+
+def roc(labels: Labels, probabilities: Probabilities) -> pd.DataFrame:
+    """Return points of the one-versus-rest ROC curve of each class, both ends among them.
+
+    Columns: class, false_positive_rate, true_positive_rate; at most 100 rows a class.
+    """
+    curves = []
+    for label, name in enumerate(NAMES):
+        fpr, tpr, _ = roc_curve(labels == label, probabilities[:, label])
+        kept = np.unique(np.linspace(0, len(fpr) - 1, ROC_POINTS).round().astype(int))
+        curves.append(
+            pd.DataFrame(
+                {
+                    "class": name,
+                    "false_positive_rate": fpr[kept],
+                    "true_positive_rate": tpr[kept],
+                }
+            )
+        )
+    return pd.concat(curves, ignore_index=True)

@@ -1,0 +1,1 @@
+"""The five verbs of the pipeline, each run as `python -m stages.<name>`."""

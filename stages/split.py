@@ -1,0 +1,198 @@
+"""Draws a balanced sample from the training file and lays out train, validation and test set."""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from fashion_mnist import idx, params
+from fashion_mnist.artifacts import new_file, sha256, write_metrics, write_table
+from fashion_mnist.classes import KEYS, NAMES
+from fashion_mnist.errors import InputError, reported
+from fashion_mnist.idx import Uint8
+
+Index = NDArray[np.int32]
+
+
+class Params(params.Section):
+    """Section `split` of params.yaml."""
+
+    size: int = Field(ge=0)
+    role: Literal["test", "validation"]
+    seed: int = Field(ge=0, lt=2**32)
+
+    @field_validator("size")
+    @classmethod
+    def _balanced(cls, size: int) -> int:
+        if size % len(NAMES):
+            raise ValueError(f"a multiple of the number of classes, {len(NAMES)}")
+        return size
+
+    @model_validator(mode="after")
+    def _has_test_set(self) -> Self:
+        if self.size == 0 and self.role == "test":
+            raise ValueError("a size above 0, or role: validation, so that there is a test set")
+        return self
+
+
+@dataclass(frozen=True)
+class Set:
+    """Images (n, 28, 28) uint8, labels (n,) uint8, their places (n,) int32 in the source file."""
+
+    images: Uint8
+    labels: Uint8
+    index: Index
+
+    def take(self, rows: NDArray[Any]) -> "Set":
+        """Return the rows that an index or a mask selects."""
+        return Set(self.images[rows], self.labels[rows], self.index[rows])
+
+
+def read_verified(raw: Path, hashes: dict[str, str]) -> tuple[Uint8, Uint8]:
+    """Return images and labels of a pair of IDX files in `raw`.
+
+    Args:
+        raw: The folder.
+        hashes: SHA-256 of each of the two files by name, images first.
+
+    Raises:
+        InputError: A file is missing or is not the one that was downloaded.
+    """
+    for name, expected in hashes.items():
+        if not (raw / name).is_file():
+            raise InputError(f"{raw / name}: no such file")
+        if (found := sha256(raw / name)) != expected:
+            raise InputError(f"{raw / name}: SHA-256 is {found}, expected {expected}")
+    images, labels = (raw / name for name in hashes)
+    return idx.read_pair(images, labels)
+
+
+def draw_balanced(labels: Uint8, size: int, seed: int) -> Index:
+    """Return the places of `size` labels, equally many of each class, class after class.
+
+    The classes follow in the order in which they first appear in `labels`, and within a class the
+    places in the order in which they were drawn. This is the published split, draw for draw,
+    which is why it uses NumPy's legacy generator (frozen by NEP 19).
+
+    Args:
+        labels: The classes of all images, uint8 (n,).
+        size: How many to draw; a multiple of the number of classes.
+        seed: Of the legacy generator.
+
+    Raises:
+        InputError: A class has fewer images than are to be drawn of it.
+    """
+    generator = np.random.RandomState(seed)
+    share = size // len(NAMES)
+    counts = np.bincount(labels, minlength=len(NAMES))
+    if counts.min() < share:
+        name = NAMES[int(counts.argmin())]
+        raise InputError(
+            f"split.size: got {size}, which takes {share} images of each class, "
+            f"but {name} has only {counts.min()}"
+        )
+    drawn = [
+        generator.choice(np.flatnonzero(labels == label), share, replace=False)
+        for label in pd.unique(labels)
+    ]
+    return np.concatenate(drawn).astype(np.int32)
+
+
+def lay_out(train: Set, t10k: Set, drawn: Index, role: str) -> dict[str, Set]:
+    """Return the three sets; `role` says which one the rows `drawn` from `train` become.
+
+    The rows that are left train, in file order, and `t10k` takes the remaining role.
+    """
+    left = np.ones(len(train.labels), bool)
+    left[drawn] = False
+    sample, rest = train.take(drawn), train.take(left)
+    if not len(rest.labels):
+        raise InputError(f"split.size: got {len(drawn)}, which leaves nothing to train on")
+    if role == "test":
+        return {"train": rest, "validation": t10k, "test": sample}
+    return {"train": rest, "validation": sample, "test": t10k}
+
+
+def require_disjoint(sets: dict[str, Set]) -> None:
+    """Refuse sets that share an image, pixel for pixel.
+
+    Raises:
+        InputError: Says how many images stand in two sets, and where the first one does.
+    """
+    seen: dict[bytes, str] = {}
+    shared = []
+    for name, part in sets.items():
+        places = {
+            image.tobytes(): f"{name} {place}"
+            for image, place in zip(part.images, part.index, strict=True)
+        }
+        shared += [f"{seen[image]} = {place}" for image, place in places.items() if image in seen]
+        seen |= places
+    if shared:
+        raise InputError(
+            f"{len(shared)} images stand in two sets, expected none; the first: {shared[0]} "
+            "(set and index in the source file)"
+        )
+
+
+def save(path: Path, part: Set) -> None:
+    """Write a set as an uncompressed .npz file with the arrays images, labels and index."""
+    with new_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, images=part.images, labels=part.labels, index=part.index)
+
+
+def describe(sets: dict[str, Set]) -> dict[str, Any]:
+    """Return the size of each set and how many images of each class it has."""
+    return {
+        name: {
+            "images": len(part.labels),
+            "classes": dict(
+                zip(KEYS, np.bincount(part.labels, minlength=len(KEYS)).tolist(), strict=True)
+            ),
+        }
+        for name, part in sets.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stages.split", description=__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
+    parser.add_argument("--raw", type=Path, required=True, help="folder of the four IDX files")
+    parser.add_argument(
+        "--download", type=Path, required=True, help="JSON: metrics of download, with the hashes"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for {train,validation,test}.npz"
+    )
+    parser.add_argument("--metrics", type=Path, required=True, help="JSON: sizes and counts")
+    parser.add_argument("--classes", type=Path, required=True, help="CSV: images of each class")
+    args = parser.parse_args()
+    with reported("split"):
+        settings = params.read(args.params, "split", Params)
+        halves = {}
+        for half, metrics in json.loads(args.download.read_text(encoding="utf-8")).items():
+            images, labels = read_verified(args.raw, metrics["sha256"])
+            halves[half] = Set(images, labels, np.arange(len(labels), dtype=np.int32))
+        drawn = draw_balanced(halves["train"].labels, settings.size, settings.seed)
+        sets = lay_out(halves["train"], halves["t10k"], drawn, settings.role)
+        require_disjoint(sets)
+        for name, part in sets.items():
+            save(args.output / f"{name}.npz", part)
+        metrics = describe(sets)
+        counts = [
+            {"set": set_name, "class": name, "images": metrics[set_name]["classes"][key]}
+            for set_name in sets
+            for key, name in zip(KEYS, NAMES, strict=True)
+        ]
+        write_table(args.classes, pd.DataFrame(counts))
+        write_metrics(args.metrics, metrics | {"duplicates_across_sets": 0})
+
+
+if __name__ == "__main__":
+    main()

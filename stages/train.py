@@ -1,0 +1,178 @@
+"""Trains the model that params.yaml describes and writes it as a canonical Keras file."""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator
+
+from fashion_mnist import determinism, models, params, prepared, recipe
+from fashion_mnist.artifacts import write_metrics, write_table
+from fashion_mnist.errors import InputError, reported
+from fashion_mnist.prepared import Prepared
+
+# Keras takes seconds to load; bad parameters and bad data are told before that.
+if TYPE_CHECKING:
+    import keras
+
+
+class Params(params.Section):
+    """Section `train` of params.yaml."""
+
+    model: str
+    arguments: dict[str, Any]
+    optimizer: recipe.Optimizer
+    loss: recipe.Loss
+    batch_size: int = Field(gt=0)
+    epochs: int = Field(gt=0)
+    select: Literal["last", "best"]
+    seed: int = Field(ge=0, lt=2**32)
+
+    @field_validator("model")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        if name not in models.names():
+            raise ValueError(f"one of {', '.join(models.names())}")
+        return name
+
+
+def fit(
+    model: "keras.Model", settings: Params, train: Prepared, validation: Prepared
+) -> pd.DataFrame:
+    """Train `model` in place and leave it with the weights of the selected epoch.
+
+    Returns:
+        A row an epoch: epoch (from 1), accuracy and loss, averaged over the epoch while the
+        weights change, and val_accuracy and val_loss at its end where there is a validation set.
+
+    Raises:
+        InputError: The loss became infinite or NaN.
+    """
+    import keras
+
+    from fashion_mnist.batches import Batches
+
+    batches = Batches(train, settings.batch_size, settings.seed)
+    check = Batches(validation, settings.batch_size) if len(validation.images) else None
+    model.compile(recipe.build(settings.optimizer), settings.loss, metrics=["accuracy"])
+    with tempfile.TemporaryDirectory() as scratch:
+        best = Path(scratch) / "best.weights.h5"
+        callbacks: list[keras.callbacks.Callback] = [
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch)),
+            keras.callbacks.TerminateOnNaN(),
+        ]
+        if settings.select == "best":
+            callbacks.append(
+                keras.callbacks.ModelCheckpoint(
+                    best,
+                    monitor="val_accuracy",
+                    mode="max",
+                    save_best_only=True,
+                    save_weights_only=True,
+                )
+            )
+        log = model.fit(
+            batches,
+            epochs=settings.epochs,
+            validation_data=check,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+        history = pd.DataFrame(log.history)
+        history.insert(0, "epoch", range(1, len(history) + 1))
+        if not np.isfinite(history.to_numpy()).all():
+            raise InputError(
+                f"the loss became {log.history['loss'][-1]} in epoch {len(history)}; "
+                f"a train.optimizer.learning_rate below {settings.optimizer.learning_rate} may help"
+            )
+        if settings.select == "best":
+            model.load_weights(best)
+    return history
+
+
+def flops(model: "keras.Model") -> int:
+    """Return the floating-point operations of one image's way through the model.
+
+    Counted by TensorFlow's profiler on the inference graph; a multiply-add is two.
+    """
+    import tensorflow as tf
+
+    image = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(image).graph
+    profiler = tf.compat.v1.profiler
+    options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation())
+    counts = profiler.profile(graph, options=options.with_empty_output().build())
+    return int(counts.total_float_ops)
+
+
+def summarize(
+    model: "keras.Model", settings: Params, history: pd.DataFrame, images: int
+) -> dict[str, Any]:
+    """Return the metrics of a training: what it cost and what the saved weights reach."""
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    total = model.count_params()
+    saved = len(history) - 1
+    metrics: dict[str, Any] = {
+        "parameters": {
+            "total": total,
+            "trainable": trainable,
+            "non_trainable": total - trainable,
+        },
+        "flops_per_image": flops(model),
+        "steps": int(model.optimizer.iterations),
+        "images_seen": images * len(history),
+    }
+    if "val_accuracy" in history:
+        best = int(history["val_accuracy"].argmax())
+        saved = best if settings.select == "best" else saved
+        metrics["best_epoch"] = best + 1
+    row = history.iloc[saved]
+    metrics["saved_epoch"] = saved + 1
+    metrics["train"] = {"accuracy": row["accuracy"], "loss": row["loss"]}
+    if "val_accuracy" in history:
+        metrics["validation"] = {"accuracy": row["val_accuracy"], "loss": row["val_loss"]}
+    return metrics
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stages.train", description=__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
+    parser.add_argument("--train", type=Path, required=True, help="folder of the training set")
+    parser.add_argument("--validation", type=Path, required=True, help="folder of the other set")
+    parser.add_argument("--model", type=Path, required=True, help="Keras file to write")
+    parser.add_argument("--metrics", type=Path, required=True, help="JSON: cost, accuracy and loss")
+    parser.add_argument(
+        "--history", type=Path, required=True, help="CSV: accuracy and loss by epoch"
+    )
+    args = parser.parse_args()
+    with reported("train"):
+        settings = params.read(args.params, "train", Params)
+        train, validation = prepared.load(args.train), prepared.load(args.validation)
+        if not len(train.images):
+            raise InputError(f"{args.train}: no images to train on")
+        if settings.select == "best" and not len(validation.images):
+            raise InputError("train.select: got 'best', expected 'last': nothing validates")
+        determinism.start(settings.seed)
+
+        from fashion_mnist import checkpoint
+
+        model = models.build(settings.model, settings.arguments)
+        model.summary()
+        began = time.monotonic()
+        history = fit(model, settings, train, validation)
+        metrics = summarize(model, settings, history, len(train.images))
+        rate = metrics["images_seen"] / (time.monotonic() - began)
+        print(f"train: {rate:.0f} images a second, validation included", file=sys.stderr)
+        checkpoint.save(model, args.model)
+        write_table(args.history, history)
+        write_metrics(args.metrics, metrics)
+
+
+if __name__ == "__main__":
+    main()

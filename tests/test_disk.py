@@ -1,0 +1,43 @@
+"""A full or read-only disk ends every stage with one line, and nothing half-written."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Pipeline
+
+STAGES = ["download", "split", "preprocess", "train", "evaluate"]
+
+
+@pytest.fixture
+def disk(finished: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
+    """A copy of the finished pipeline on a small disk of its own."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"a disk may not be mounted here: {mounted.stderr.strip()}")
+    try:
+        shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
+        yield Pipeline(tmp_path)
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_full_disk(disk: Pipeline, stage: str) -> None:
+    free = shutil.disk_usage(disk.folder).free
+    (disk.folder / "filler").write_bytes(bytes(free - 2 * 4096))
+    disk.refuses(stage, "No space left on device")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_read_only_disk(disk: Pipeline, stage: str) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
+    disk.refuses(stage, "Read-only file system")

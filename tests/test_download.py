@@ -1,0 +1,95 @@
+"""The download stage ends with four verified files or with one error and nothing."""
+
+import json
+
+import pandas as pd
+
+from stages.download import HALVES
+from tests.conftest import FILES, FIXTURE, Pipeline
+
+
+def test_writes_verified_files_and_describes_them(pipeline: Pipeline) -> None:
+    pipeline.run_all("download")
+    metrics = json.loads((pipeline.folder / "metrics/download.json").read_text())
+    assert metrics["train"]["images"] == 300
+    assert metrics["t10k"]["classes"]["ankle_boot"] == 10
+    assert (metrics["t10k"]["rows"], metrics["t10k"]["columns"]) == (28, 28)
+    table = pd.read_csv(pipeline.folder / "metrics/download_classes.csv")
+    assert table.groupby("set")["images"].sum().to_dict() == {"train": 300, "t10k": 100}
+    assert table["class"].iloc[0] == "T-shirt/top"
+    assert sorted(path.name for path in (pipeline.folder / "data/raw").iterdir()) == sorted(FILES)
+    assert (pipeline.folder / "data/figures/samples.png").stat().st_size > 10_000
+
+
+def test_verified_files_are_not_fetched_again(pipeline: Pipeline) -> None:
+    pipeline.run_all("download")
+    before = pipeline.files()
+    pipeline.set("download.sources", ["/nowhere"])
+    done = pipeline.run("download")
+    assert done.stderr.count("already there") == 4
+    before["params.yaml"] = (pipeline.folder / "params.yaml").read_bytes()
+    assert pipeline.files() == before
+
+
+def test_damaged_files_are_fetched_again_and_strange_ones_removed(pipeline: Pipeline) -> None:
+    pipeline.run_all("download")
+    before = pipeline.files()
+    raw = pipeline.folder / "data/raw"
+    images, labels = (raw / name for name in HALVES["t10k"])
+    damaged = bytearray(images.read_bytes())
+    damaged[1234] ^= 1
+    images.write_bytes(damaged)
+    labels.unlink()
+    (raw / "stranger").touch()
+    done = pipeline.run("download")
+    assert done.stderr.count("already there") == 2
+    assert done.stderr.count(f"from {FIXTURE}") == 2
+    assert pipeline.files() == before
+
+
+def test_the_next_source_is_tried_for_what_is_missing(pipeline: Pipeline) -> None:
+    half = pipeline.folder / "half"
+    half.mkdir()
+    for name in FILES[:2]:
+        (half / f"{name}.gz").write_bytes((FIXTURE / f"{name}.gz").read_bytes())
+    down = "http://127.0.0.1:9"
+    pipeline.set("download.sources", [down, str(half), str(FIXTURE)])
+    pipeline.set("download.attempts", 1)
+    done = pipeline.run("download")
+    assert done.returncode == 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("download:")]
+    assert len(said) == 6
+    assert f"{down}: " in said[0]
+    assert "trying the next source" in said[0]
+    assert f"from {half}" in said[1]
+    assert f"{half}: FileNotFoundError" in said[3]
+    assert f"from {FIXTURE}" in said[5]
+
+
+def test_all_sources_fail(pipeline: Pipeline) -> None:
+    swapped = pipeline.folder / "swapped"
+    swapped.mkdir()
+    images, labels = FILES[:2]
+    (swapped / f"{images}.gz").write_bytes((FIXTURE / f"{labels}.gz").read_bytes())
+    pipeline.set("download.sources", ["ftp2://nowhere", "/nowhere", str(swapped)])
+    pipeline.refuses(
+        "download",
+        f"no source has {', '.join(FILES)}",
+        "ftp2://nowhere: ValueError Protocol not known",
+        "/nowhere: FileNotFoundError",
+        f"{swapped}: ends after 308 bytes, expected 235216",
+    )
+
+
+def test_failing_leaves_the_files_of_before(pipeline: Pipeline) -> None:
+    pipeline.run_all("download")
+    pipeline.params["download"]["files"][FILES[0]]["sha256"] = "0" * 64
+    pipeline.set("download.sources", [str(FIXTURE)])
+    pipeline.refuses("download", FILES[0], "SHA-256 is", "0" * 64)
+
+
+def test_help_says_what_goes_where(pipeline: Pipeline) -> None:
+    pipeline.commands["download"] += " --help"
+    done = pipeline.run("download")
+    assert done.returncode == 0
+    assert "folder for the four IDX files" in done.stdout

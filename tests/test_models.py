@@ -1,0 +1,84 @@
+"""The architectures are those of their sources and take only the arguments they have."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fashion_mnist import models
+from fashion_mnist.errors import InputError
+
+PARAMETERS = {"fashion_cnn": (3_467_402, 3_452_874), "lenet": (1_256_080, 1_256_080)}
+
+
+def test_names_are_the_files() -> None:
+    assert models.names() == sorted(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_and_output(keras: Any, name: str) -> None:
+    model = models.build(name, {})
+    total, trainable = PARAMETERS[name]
+    assert model.count_params() == total
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == trainable
+    images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+    probabilities = np.asarray(model(images))
+    assert probabilities.shape == (3, 10)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_fashion_cnn_has_as_many_blocks_as_asked(keras: Any) -> None:
+    arguments = {
+        "convolutions": [
+            {"channels": 4, "pad": 0, "filter": 5, "stride": 2, "activation": "gelu"},
+            {"channels": 6, "pool": 3},
+        ],
+        "dense": [{"units": 10, "dropout": 0.5, "activation": "softmax"}],
+    }
+    model = models.build("fashion_cnn", arguments)
+    shapes = [layer.output.shape[1:] for layer in model.layers]
+    assert shapes == [
+        (28, 28, 1),
+        (12, 12, 4),
+        (12, 12, 4),
+        (12, 12, 4),
+        (12, 12, 4),
+        (14, 14, 4),
+        (12, 12, 6),
+        (12, 12, 6),
+        (12, 12, 6),
+        (4, 4, 6),
+        (96,),
+        (96,),
+        (96,),
+        (10,),
+    ]
+    dropout = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert [layer.rate for layer in dropout] == [0.5]
+    assert models.build("fashion_cnn", {"convolutions": []}).output_shape == (None, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("lenet", {"depth": 3}, r"^train.arguments.depth: unknown key$"),
+        (
+            "fashion_cnn",
+            {"convolutions": [{"channels": 8}, {"chanels": 4}]},
+            r"convolutions.1.channels: missing; train.arguments.convolutions.1.chanels: unknown",
+        ),
+        ("fashion_cnn", {"dense": [{"units": "many"}]}, r"dense.0.units: got 'many', expected"),
+        ("fashion_cnn", {"dense": [{"units": 10, "dropout": 1.0}]}, r"dense.0.dropout: got 1.0"),
+        (
+            "fashion_cnn",
+            {"dense": [{"units": 10, "activation": "best"}]},
+            r"train.arguments: .*best",
+        ),
+        ("fashion_cnn", {"convolutions": [{"channels": 8, "pool": 40}]}, r"train.arguments: .*"),
+        ("fashion_cnn", {"dense": [{"units": 7}]}, r"returns \(None, 7\), expected \(None, 10\)"),
+        ("fashion_cnn", {"dense": 3}, r"train.arguments.dense: got 3"),
+    ],
+)
+def test_wrong_arguments(keras: Any, name: str, arguments: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        models.build(name, arguments)

@@ -1,0 +1,112 @@
+"""A mistake in params.yaml is told with its key, what it is and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from fashion_mnist import params
+from fashion_mnist.errors import InputError
+from stages import download, evaluate, preprocess, split, train
+from tests.conftest import ROOT
+
+SCHEMAS = {
+    module.__name__.removeprefix("stages."): module.Params
+    for module in (download, split, preprocess, train, evaluate)
+}
+TEXT = (ROOT / "params.yaml").read_text()
+
+
+def complaint(tmp_path: Path, section: str, old: str, new: str) -> str:
+    """Return the error that replacing `old` by `new` in params.yaml causes."""
+    assert TEXT.count(old) == 1
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT.replace(old, new))
+    with pytest.raises(InputError) as error:
+        params.read(path, section, SCHEMAS[section])
+    assert str(error.value).startswith(f"{path}: ")
+    return str(error.value).removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize("section", SCHEMAS)
+def test_the_shipped_file_is_valid(section: str) -> None:
+    assert params.read(ROOT / "params.yaml", section, SCHEMAS[section])
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "new", "expected"),
+    [
+        ("train", "epochs: 5", "epochs: 0", "train.epochs: got 0, expected greater than 0"),
+        (
+            "train",
+            "epochs: 5",
+            "epochs: five",
+            "train.epochs: got 'five', expected a valid integer",
+        ),
+        ("train", "epochs: 5", "epochs: 5.0", "train.epochs: got 5.0, expected a valid integer"),
+        ("train", "epochs: 5", "epochs: true", "train.epochs: got True, expected a valid integer"),
+        ("train", "  epochs: 5", "  epoch: 5", "train.epochs: missing; train.epoch: unknown key"),
+        ("train", "select: last", "select: first", "expected 'last' or 'best'"),
+        (
+            "train",
+            "model: lenet",
+            "model: resnet",
+            "got 'resnet', expected one of fashion_cnn, lenet",
+        ),
+        ("train", "name: adam", "name: adagrad", "train.optimizer"),
+        (
+            "train",
+            "rate: 0.001",
+            "rate: -1",
+            "train.optimizer.learning_rate: got -1, expected greater",
+        ),
+        ("train", "rate: 0.001", "rate: .inf", "train.optimizer.learning_rate: got inf, expected"),
+        ("train", "learning_rate:", "lr:", "train.optimizer.lr: unknown key"),
+        ("train", "loss: categorical_crossentropy", "loss: hinge", "train.loss: got 'hinge'"),
+        ("split", "size: 10000", "size: 9995", "split.size: got 9995, expected a multiple of"),
+        (
+            "split",
+            "size: 10000",
+            "size: -10",
+            "split.size: got -10, expected greater than or equal",
+        ),
+        ("split", "size: 10000", "size: 0", "a size above 0, or role: validation"),
+        ("split", "role: test", "role: train", "split.role: got 'train', expected 'test' or"),
+        ("preprocess", "scale: unit", "scale: 255", "expected 'unit', 'standard' or 'none'"),
+        ("evaluate", "bins: 15", "bins: 0", "evaluate.bins: got 0"),
+        ("download", "attempts: 3", "attempts: 0", "download.attempts: got 0"),
+        ("download", "bytes: 60008", "bytes: many", "download.files.train-labels-idx1-ubyte.bytes"),
+        (
+            "download",
+            "\n  timeout: 20",
+            "\n  timeout: 20\n  proxy: x",
+            "download.proxy: unknown key",
+        ),
+    ],
+)
+def test_mistakes(tmp_path: Path, section: str, old: str, new: str, expected: str) -> None:
+    assert expected in complaint(tmp_path, section, old, new)
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    text = complaint(tmp_path, "evaluate", "bins: 15", "bins: 0\n  beans: 15")
+    assert "evaluate.bins" in text
+    assert "evaluate.beans" in text
+
+
+def test_missing_section(tmp_path: Path) -> None:
+    assert complaint(tmp_path, "train", "\ntrain:", "\ntrian:") == "no section 'train'"
+
+
+@pytest.mark.parametrize("text", ["train: [1", "a: 1\na: 2", "\x00", "- train", ""])
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"not valid YAML|no section"):
+        params.read(path, "train", train.Params)
+
+
+def test_numbers_are_those_that_dvc_reads(tmp_path: Path) -> None:
+    """YAML 1.1 would read 1e-3 as a string."""
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT.replace("rate: 0.001", "rate: 1e-3"))
+    assert params.read(path, "train", train.Params).optimizer.learning_rate == 0.001

@@ -1,0 +1,144 @@
+"""Every plot of dvc.yaml is drawn in a real browser, for one revision and for two side by side."""
+
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Route, sync_playwright
+
+from tests.conftest import ROOT, Pipeline
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not BROWSER, reason="there is no chromium on this machine"),
+    pytest.mark.skipif(not shutil.which("npm"), reason="there is no npm to get Vega with"),
+]
+
+CHARTS = [
+    "accuracy",
+    "class_f1",
+    "confusion_matrix",
+    "loss",
+    "release_classes",
+    "reliability",
+    "roc",
+    "split_classes",
+]
+PICTURES = ["gallery.png", "mistakes.png", "samples.png"]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command that must succeed and return what it printed."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def repository(finished: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with two commits, whose metrics differ, of a pipeline that has run."""
+    folder = tmp_path_factory.mktemp("repository")
+    shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
+    for name in (".gitignore", "data/.gitignore", ".dvcignore", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("fashion_mnist", "stages"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "requirements.lock", folder)
+    run("git", "init", "--quiet", cwd=folder)
+    run("dvc", "init", cwd=folder)
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
+    run("dvc", "commit", "--force", cwd=folder)
+    author = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    run("git", "add", "--all", cwd=folder)
+    run("git", *author, "commit", "--quiet", "--message", "first", cwd=folder)
+    history = folder / "metrics/history.csv"
+    history.write_text(history.read_text() + "3,0.75,0.5,0.7,0.6\n")
+    run("git", *author, "commit", "--quiet", "--all", "--message", "second", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def vega(folder: Path, name: str) -> bytes:
+    """Return the script of an npm package, which DVC's page asks of a web service."""
+    if not list(folder.glob(f"{name.replace('@', '-')}.tgz")):
+        run("npm", "pack", "--silent", name, cwd=folder)
+    with tarfile.open(folder / f"{name.replace('@', '-')}.tgz") as archive:
+        manifest = json.loads(archive.extractfile("package/package.json").read())
+        return archive.extractfile(f"package/{manifest['jsdelivr']}").read()
+
+
+def open_page(browser: Browser, scripts: Path, index: Path) -> tuple[Any, list[str]]:
+    """Open DVC's page with Vega served from `scripts`; return it and its complaints."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
+
+    def answer(route: Route) -> None:
+        found = re.search(r"/npm/(vega[\w-]*@[\d.]+)$", route.request.url)
+        assert found, route.request.url
+        route.fulfill(body=vega(scripts, found[1]), content_type="text/javascript")
+
+    page.route(re.compile("^https?:"), answer)
+    page.goto(index.as_uri())
+    page.wait_for_function(
+        "n => document.querySelectorAll('.vega-embed canvas').length >= n",
+        arg=len(CHARTS),
+        timeout=60_000,
+    )
+    return page, complaints
+
+
+@pytest.mark.parametrize(("command", "revisions"), [(("show",), 1), (("diff", "HEAD~1"), 2)])
+def test_every_plot_is_drawn(repository, browser, tmp_path, command, revisions) -> None:
+    run("dvc", "plots", *command, "--out", tmp_path / "plots", cwd=repository)
+    page, complaints = open_page(browser, tmp_path, tmp_path / "plots/index.html")
+    page.screenshot(path=tmp_path / "plots.png", full_page=True)
+    assert complaints == []
+    drawn = page.locator(".vega-embed canvas")
+    assert drawn.count() == len(CHARTS)
+    for index in range(drawn.count()):
+        box = drawn.nth(index).bounding_box()
+        assert box["width"] > 200
+        assert box["height"] > 200
+    pictures = page.locator("img")
+    assert pictures.count() == revisions * len(PICTURES)
+    for index in range(pictures.count()):
+        assert pictures.nth(index).evaluate("image => image.naturalWidth") > 400
+
+
+def test_charts_have_titles_and_all_values(repository: Path) -> None:
+    found = json.loads(run("dvc", "plots", "show", "--json", cwd=repository))["data"]
+    assert sorted(name for name in found if name in CHARTS) == CHARTS
+    for name in CHARTS:
+        (chart,) = found[name]
+        spec = json.loads(json.dumps(chart["content"]))
+        assert spec["title"]["text"]
+        assert "<DVC_METRIC" not in json.dumps(spec)
+
+
+def test_a_training_without_validation_is_drawn_too(repository, browser, tmp_path) -> None:
+    folder = tmp_path / "clone"
+    run("git", "clone", "--quiet", repository, folder, cwd=tmp_path)
+    (folder / "metrics/history.csv").write_text("epoch,accuracy,loss\n1,0.5,1.5\n2,0.6,1.2\n")
+    run("dvc", "plots", "show", "--out", tmp_path / "plots", cwd=folder)
+    _, complaints = open_page(browser, tmp_path, tmp_path / "plots/index.html")
+    assert complaints == []

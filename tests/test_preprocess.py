@@ -1,0 +1,147 @@
+"""Preprocessing scales exactly, streams, and refuses damaged sets."""
+
+import io
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fashion_mnist.errors import InputError
+from stages.preprocess import BLOCK, blocks, constants, histogram, moments, one_hot, prepare
+from tests.conftest import Pipeline
+
+
+def write_set(path: Path, images: int) -> None:
+    """Write a set of pixels that repeat with a period, cheap to make at any length."""
+    rows = np.arange(images * 784, dtype=np.uint32) % 251
+    np.savez(
+        path,
+        images=rows.astype(np.uint8).reshape(images, 28, 28),
+        labels=(np.arange(images) % 10).astype(np.uint8),
+    )
+
+
+@pytest.mark.parametrize(
+    ("scale", "mean", "deviation", "low", "high"),
+    [("unit", None, None, 0, 1), ("none", None, None, 0, 255), ("standard", 0, 1, None, None)],
+)
+def test_scales(copy: Pipeline, scale, mean, deviation, low, high) -> None:
+    copy.set("preprocess.scale", scale)
+    copy.run_all("preprocess")
+    metrics = json.loads((copy.folder / "metrics/preprocess.json").read_text())
+    for name in ("train", "validation", "test"):
+        with np.load(copy.folder / f"data/split/{name}.npz") as archive:
+            grey, labels = archive["images"], archive["labels"]
+        images = np.load(copy.folder / f"data/prepared/{name}/images.npy")
+        hot = np.load(copy.folder / f"data/prepared/{name}/labels.npy")
+        assert (images.dtype, images.shape) == (np.float32, (*grey.shape, 1))
+        assert (hot.dtype, hot.shape) == (np.float32, (len(labels), 10))
+        assert np.array_equal(hot.argmax(axis=1), labels)
+        assert np.array_equal(hot.sum(axis=1), np.ones(len(labels)))
+        # An independent way to the same numbers.
+        exact = images.astype(np.float64)
+        assert metrics[name]["mean"] == pytest.approx(exact.mean(), abs=2e-6)
+        assert metrics[name]["standard_deviation"] == pytest.approx(exact.std(), abs=2e-6)
+        assert metrics[name]["min"] == pytest.approx(exact.min(), abs=2e-6)
+        assert metrics[name]["max"] == pytest.approx(exact.max(), abs=2e-6)
+        back = exact[..., 0] * metrics["scale"]["divisor"] + metrics["scale"]["offset"]
+        assert np.allclose(back, grey, atol=1e-3)
+    for expected, key in (
+        (mean, "mean"),
+        (deviation, "standard_deviation"),
+        (low, "min"),
+        (high, "max"),
+    ):
+        if expected is not None:
+            assert metrics["train"][key] == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_empty_set_stays_empty(copy: Pipeline) -> None:
+    copy.set("split.size", 0)
+    copy.set("split.role", "validation")
+    copy.run_all("split", "preprocess")
+    folder = copy.folder / "data/prepared/validation"
+    assert np.load(folder / "images.npy").shape == (0, 28, 28, 1)
+    assert np.load(folder / "labels.npy").shape == (0, 10)
+    metrics = json.loads((copy.folder / "metrics/preprocess.json").read_text())
+    assert metrics["validation"] == {"images": 0}
+
+
+def test_moments_are_exact() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (50, 28, 28), np.uint8)
+    mean, deviation = moments(histogram(iter([pixels[:20], pixels[20:]])))
+    assert mean == pytest.approx(pixels.mean(), rel=1e-14)
+    assert deviation == pytest.approx(pixels.std(), rel=1e-12)
+
+
+def test_equal_pixels_cannot_be_standardized() -> None:
+    with pytest.raises(InputError, match="all training pixels are equal"):
+        constants("standard", histogram(iter([np.full((2, 28, 28), 7, np.uint8)])))
+
+
+def test_blocks_give_all_rows_in_order(tmp_path: Path) -> None:
+    write_set(tmp_path / "set.npz", BLOCK + 1)
+    read = list(blocks(tmp_path / "set.npz", "labels", ()))
+    assert [len(block) for block in read] == [BLOCK, 1]
+    assert np.array_equal(np.concatenate(read), np.arange(BLOCK + 1) % 10)
+
+
+def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
+    peaks = []
+    for images in (2 * BLOCK, 8 * BLOCK):
+        write_set(tmp_path / "set.npz", images)
+        tracemalloc.start()
+        prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert np.load(tmp_path / "prepared/images.npy", mmap_mode="r").shape[0] == images
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def damaged(content: bytes) -> dict[str, tuple[bytes, str]]:
+    """Return damaged forms of a set's file, each with what must be said of it."""
+    flipped = bytearray(content)
+    flipped[5000] ^= 1
+    pickled = io.BytesIO()
+    np.savez(pickled, images=np.array([{"a": 1}], object), labels=np.zeros(1, np.uint8))
+    floats = io.BytesIO()
+    np.savez(floats, images=np.zeros((1, 28, 28)), labels=np.zeros(1, np.uint8))
+    nameless = io.BytesIO()
+    np.savez(nameless, labels=np.zeros(1, np.uint8))
+    return {
+        "truncated": (content[:-100], "not a zip file"),
+        "empty": (b"", "not a zip file"),
+        "bit flipped": (bytes(flipped), "CRC"),
+        "pickled": (pickled.getvalue(), "object (1,), expected uint8"),
+        "floats": (floats.getvalue(), "float64 (1, 28, 28), expected uint8"),
+        "no images": (nameless.getvalue(), "images.npy"),
+    }
+
+
+@pytest.mark.parametrize("kind", damaged(bytes(9000)))
+def test_stage_refuses_damaged_sets(copy: Pipeline, kind: str) -> None:
+    path = copy.folder / "data/split/train.npz"
+    content, words = damaged(path.read_bytes())[kind]
+    path.write_bytes(content)
+    copy.refuses("preprocess", "data/split/train.npz: images: ", words)
+
+
+def test_stage_refuses_a_missing_set(copy: Pipeline) -> None:
+    (copy.folder / "data/split/train.npz").unlink()
+    copy.refuses("preprocess", "data/split/train.npz: No such file")
+
+
+def test_labels_out_of_range() -> None:
+    with pytest.raises(InputError, match="label 10, expected 0 to 9"):
+        one_hot(np.array([1, 10], np.uint8))
+
+
+def test_images_and_labels_of_different_length(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "set.npz", images=np.zeros((3, 28, 28), np.uint8), labels=np.zeros(2, np.uint8)
+    )
+    with pytest.raises(InputError, match="3 images but 2 labels"):
+        prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0)
+    assert not (tmp_path / "prepared").exists()

@@ -1,0 +1,36 @@
+"""The optimizers are Keras's, with the arguments that params.yaml gives."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from fashion_mnist import recipe
+
+
+def described(optimizer: Any) -> tuple[type, dict]:
+    """Return class and settings of an optimizer, without the name that Keras counts up."""
+    return type(optimizer), optimizer.get_config() | {"name": None}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": "adam"},
+        {"name": "adam", "learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3},
+        {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.05},
+        {"name": "rmsprop", "learning_rate": 0.01, "rho": 0.5, "momentum": 0.5, "epsilon": 1e-3},
+        {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True},
+    ],
+)
+def test_optimizer_is_what_keras_would_build(keras: Any, arguments: dict) -> None:
+    parsed = TypeAdapter(recipe.Optimizer).validate_python(arguments)
+    name = arguments["name"]
+    expected = keras.optimizers.get({"class_name": name, "config": arguments})
+    assert described(recipe.build(parsed)) == described(expected)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+def test_defaults_are_those_of_keras(keras: Any, name: str) -> None:
+    parsed = TypeAdapter(recipe.Optimizer).validate_python({"name": name})
+    assert described(recipe.build(parsed)) == described(keras.optimizers.get(name))

@@ -1,0 +1,160 @@
+"""The split is the published one, and always balanced, complete and disjoint."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fashion_mnist.errors import InputError
+from stages.download import HALVES
+from stages.split import Set, draw_balanced, lay_out, read_verified, require_disjoint
+from tests.conftest import FIXTURE, Pipeline
+
+IMAGES, LABELS = HALVES["train"]
+
+
+def published(labels: np.ndarray, size: int, seed: int) -> tuple[list[int], list[int]]:
+    """The split as its authors' data frame and NumPy's global generator make it."""
+    frame = pd.DataFrame({"label": labels})
+    np.random.seed(seed)  # noqa: NPY002
+    test: list[int] = []
+    for label in frame["label"].unique():
+        rows = frame[frame["label"] == label].index.to_numpy()
+        test.extend(np.random.choice(rows, size=size // 10, replace=False))  # noqa: NPY002
+    return frame.drop(test).index.tolist(), [int(row) for row in test]
+
+
+def numbered(labels: np.ndarray) -> Set:
+    """A set whose images are all different."""
+    images = np.zeros((len(labels), 28, 28), np.uint8)
+    images[:, 0, :4] = np.arange(len(labels), dtype=">u4").view(np.uint8).reshape(-1, 4)
+    return Set(images, labels, np.arange(len(labels), dtype=np.int32))
+
+
+@pytest.mark.parametrize("seed", [27, 0, 2**32 - 1])
+@pytest.mark.parametrize("size", [10, 100, 290])
+def test_equals_the_published_split_of_real_labels(size: int, seed: int) -> None:
+    content = gzip.decompress((FIXTURE / f"{LABELS}.gz").read_bytes())
+    labels = np.frombuffer(content, np.uint8, offset=8)
+    train, test = published(labels, size, seed)
+    drawn = draw_balanced(labels, size, seed)
+    sets = lay_out(numbered(labels), numbered(labels[:20]), drawn, "test")
+    assert drawn.dtype == np.int32
+    assert sets["test"].index.tolist() == test
+    assert sets["train"].index.tolist() == train
+
+
+@given(
+    counts=st.lists(st.integers(5, 30), min_size=10, max_size=10),
+    order=st.randoms(use_true_random=False),
+    share=st.integers(0, 5),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_is_balanced_disjoint_complete_and_stable(counts, order, share, seed) -> None:
+    shuffled = [label for label, count in enumerate(counts) for _ in range(count)]
+    order.shuffle(shuffled)
+    labels = np.array([*range(10), *shuffled], np.uint8)
+    drawn = draw_balanced(labels, 10 * share, seed)
+    assert np.bincount(labels[drawn], minlength=10).tolist() == [share] * 10
+    assert np.array_equal(drawn, draw_balanced(labels, 10 * share, seed))
+    sets = lay_out(numbered(labels), numbered(labels[:10]), drawn, "validation")
+    train, sample = sets["train"], sets["validation"]
+    assert sorted([*train.index, *sample.index]) == list(range(len(labels)))
+    assert np.all(np.diff(train.index) > 0)
+    for part in (train, sample):
+        assert np.array_equal(part.labels, labels[part.index])
+        assert np.array_equal(part.images[:, 0, :4].copy().view(">u4").ravel(), part.index)
+
+
+def test_roles() -> None:
+    train = numbered(np.arange(30, dtype=np.uint8) % 10)
+    t10k = numbered(np.arange(10, dtype=np.uint8))
+    drawn = draw_balanced(train.labels, 10, 27)
+    as_test = lay_out(train, t10k, drawn, "test")
+    as_validation = lay_out(train, t10k, drawn, "validation")
+    assert as_test["validation"] is t10k
+    assert as_validation["test"] is t10k
+    assert np.array_equal(as_test["test"].index, as_validation["validation"].index)
+
+
+def test_a_class_that_is_too_small() -> None:
+    labels = np.array([*range(10), *range(9)], np.uint8)
+    with pytest.raises(InputError, match="2 images of each class, but Ankle boot has only 1"):
+        draw_balanced(labels, 20, 27)
+
+
+def test_nothing_left_to_train_on() -> None:
+    labels = np.arange(10, dtype=np.uint8)
+    with pytest.raises(InputError, match="leaves nothing to train on"):
+        lay_out(numbered(labels), numbered(labels), draw_balanced(labels, 10, 27), "test")
+
+
+def test_an_image_in_two_sets_is_found() -> None:
+    train = numbered(np.arange(30, dtype=np.uint8) % 10)
+    other = numbered(np.arange(5, dtype=np.uint8))
+    other.images[:] += 100
+    require_disjoint({"train": train, "test": other})
+    other.images[3] = train.images[17]
+    with pytest.raises(InputError, match=r"1 images stand in two sets.*train 17 = test 3"):
+        require_disjoint({"train": train, "test": other})
+
+
+@pytest.mark.parametrize(
+    ("size", "role", "sizes"),
+    [
+        (100, "test", [200, 100, 100]),
+        (50, "validation", [250, 50, 100]),
+        (0, "validation", [300, 0, 100]),
+    ],
+)
+def test_stage_writes_three_sets(copy: Pipeline, size: int, role: str, sizes) -> None:
+    copy.set("split.size", size)
+    copy.set("split.role", role)
+    copy.run_all("split")
+    metrics = json.loads((copy.folder / "metrics/split.json").read_text())
+    assert [metrics[name]["images"] for name in ("train", "validation", "test")] == sizes
+    assert metrics["test"]["classes"]["bag"] == sizes[2] // 10
+    assert metrics["duplicates_across_sets"] == 0
+    for name, images in zip(("train", "validation", "test"), sizes, strict=True):
+        with np.load(copy.folder / f"data/split/{name}.npz", allow_pickle=False) as archive:
+            assert archive["images"].shape == (images, 28, 28)
+            assert archive["images"].dtype == archive["labels"].dtype == np.uint8
+            assert archive["index"].dtype == np.int32
+    table = pd.read_csv(copy.folder / "metrics/split_classes.csv")
+    assert table["images"].sum() == sum(sizes)
+
+
+def test_stage_refuses_raw_files_that_are_not_what_was_downloaded(copy: Pipeline) -> None:
+    path = copy.folder / "data/raw" / IMAGES
+    content = bytearray(path.read_bytes())
+    content[4321] ^= 1
+    path.write_bytes(content)
+    copy.refuses("split", f"data/raw/{IMAGES}: SHA-256 is")
+    path.write_bytes(content[:1000])
+    copy.refuses("split", f"data/raw/{IMAGES}: SHA-256 is")
+    path.unlink()
+    copy.refuses("split", f"data/raw/{IMAGES}: no such file")
+
+
+def test_stage_refuses_swapped_files(copy: Pipeline) -> None:
+    raw = copy.folder / "data/raw"
+    (raw / IMAGES).rename(raw / "other")
+    (raw / LABELS).rename(raw / IMAGES)
+    (raw / "other").rename(raw / LABELS)
+    copy.refuses("split", "SHA-256 is")
+
+
+def test_hashes_come_first(raw: Path) -> None:
+    with pytest.raises(InputError, match="expected 000"):
+        read_verified(raw, {IMAGES: "000", LABELS: "000"})
+
+
+@pytest.mark.parametrize("size", [95, 310])
+def test_stage_refuses_sizes_that_do_not_fit(copy: Pipeline, size: int) -> None:
+    copy.set("split.size", size)
+    copy.refuses("split", f"split.size: got {size}")

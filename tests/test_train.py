@@ -1,0 +1,148 @@
+"""Training gives the same bytes in every process, and ends with an error where it must."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import Pipeline
+
+OUTPUTS = ("data/model/model.keras", "metrics/train.json", "metrics/history.csv")
+SMALL = {
+    "convolutions": [{"channels": 4, "stride": 2, "pool": 2}],
+    "dense": [{"units": 10, "dropout": 0.2, "activation": "softmax"}],
+}
+
+
+def small(pipeline: Pipeline, **settings: Any) -> Pipeline:
+    """Let the pipeline train a small model with BatchNorm and dropout."""
+    pipeline.params["train"] |= {"model": "fashion_cnn", "arguments": SMALL} | settings
+    pipeline.set("train.seed", 27)
+    return pipeline
+
+
+def outputs(pipeline: Pipeline) -> list[bytes]:
+    return [(pipeline.folder / name).read_bytes() for name in OUTPUTS]
+
+
+def metrics(pipeline: Pipeline) -> dict[str, Any]:
+    return json.loads((pipeline.folder / "metrics/train.json").read_text())
+
+
+def test_lenet_gives_the_same_bytes_in_another_process(finished: Pipeline, copy: Pipeline) -> None:
+    for name in OUTPUTS:
+        (copy.folder / name).unlink()
+    done = copy.run("train", PYTHONHASHSEED="1", TF_ENABLE_ONEDNN_OPTS="0", OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    assert outputs(copy) == outputs(finished)
+    assert "Total params: 1,256,080" in done.stdout
+    assert "Epoch 2/2" in done.stdout
+
+
+def test_model_loads_and_predicts_what_was_scored(keras: Any, finished: Pipeline) -> None:
+    model = keras.saving.load_model(finished.folder / "data/model/model.keras")
+    images = np.load(finished.folder / "data/prepared/test/images.npy")
+    probabilities = model.predict(images, batch_size=256, verbose=0)
+    table = pd.read_csv(finished.folder / "metrics/predictions.csv")
+    assert np.allclose(probabilities.max(axis=1), table["confidence"], atol=1e-6)
+
+
+def test_metrics_tell_cost_and_result(finished: Pipeline) -> None:
+    found = metrics(finished)
+    history = pd.read_csv(finished.folder / "metrics/history.csv")
+    assert history["epoch"].tolist() == [1, 2]
+    assert found["parameters"] == {"total": 1256080, "trainable": 1256080, "non_trainable": 0}
+    # Multiply-adds of the two convolutions and two dense layers, twice; the rest is biases.
+    products = 2 * (28**2 * 25 * 20 + 14**2 * 25 * 20 * 50 + 2450 * 500 + 500 * 10)
+    assert products < found["flops_per_image"] < 1.01 * products
+    assert found["steps"] == 2 * 7
+    assert found["images_seen"] == 2 * 200
+    assert found["saved_epoch"] == 2
+    assert found["best_epoch"] == history["val_accuracy"].argmax() + 1
+    last = history.iloc[1]
+    assert found["train"] == {"accuracy": last["accuracy"], "loss": last["loss"]}
+    assert found["validation"] == {"accuracy": last["val_accuracy"], "loss": last["val_loss"]}
+
+
+def test_best_epoch_is_kept(keras: Any, copy: Pipeline) -> None:
+    # A rate so high that later epochs are worse.
+    rate = {"name": "sgd", "learning_rate": 2.0, "momentum": 0.9}
+    small(copy, epochs=6, select="best", optimizer=rate).run_all("train")
+    history = pd.read_csv(copy.folder / "metrics/history.csv")
+    best = int(history["val_accuracy"].argmax())
+    assert best < 5, "this test needs a training whose last epoch is not the best"
+    assert metrics(copy)["saved_epoch"] == metrics(copy)["best_epoch"] == best + 1
+    assert metrics(copy)["validation"]["accuracy"] == history["val_accuracy"].max()
+    model = keras.saving.load_model(copy.folder / "data/model/model.keras")
+    images = np.load(copy.folder / "data/prepared/validation/images.npy")
+    labels = np.load(copy.folder / "data/prepared/validation/labels.npy").argmax(axis=1)
+    accuracy = (model.predict(images, verbose=0).argmax(axis=1) == labels).mean()
+    assert accuracy == pytest.approx(history["val_accuracy"].max())
+
+
+def test_seed_changes_the_model_and_nothing_else_does(copy: Pipeline) -> None:
+    small(copy, epochs=1).run_all("train")
+    first = outputs(copy)
+    copy.run_all("train")
+    assert outputs(copy) == first
+    copy.set("train.seed", 28)
+    copy.run_all("train")
+    assert outputs(copy)[0] != first[0]
+
+
+def test_without_validation(copy: Pipeline) -> None:
+    copy.set("split.size", 0)
+    copy.set("split.role", "validation")
+    small(copy, epochs=1).run_all("split", "preprocess", "train", "evaluate")
+    assert "validation" not in metrics(copy)
+    assert "best_epoch" not in metrics(copy)
+    history = pd.read_csv(copy.folder / "metrics/history.csv")
+    assert list(history) == ["epoch", "accuracy", "loss"]
+    copy.set("train.select", "best")
+    copy.refuses("train", "train.select: got 'best', expected 'last': nothing validates")
+
+
+def test_every_loss_trains(copy: Pipeline) -> None:
+    for loss in ("categorical_focal_crossentropy", "mean_squared_error"):
+        small(copy, epochs=1, loss=loss).run_all("train")
+
+
+def test_loss_that_becomes_nan(copy: Pipeline) -> None:
+    small(copy, optimizer={"name": "sgd", "learning_rate": 1e30}, loss="mean_squared_error")
+    copy.refuses(
+        "train", "the loss became", "in epoch", "train.optimizer.learning_rate below 1e+30"
+    )
+
+
+def test_not_a_number_in_the_images(copy: Pipeline) -> None:
+    path = copy.folder / "data/prepared/train/images.npy"
+    images = np.load(path)
+    images[42, 3, 3, 0] = np.nan
+    np.save(path, images)
+    copy.refuses("train", "data/prepared/train/images.npy: row 42 holds a value that is not finite")
+
+
+def test_unknown_argument_and_model(copy: Pipeline) -> None:
+    copy.set("train.arguments", {"depth": 3})
+    copy.refuses("train", "train.arguments.depth: unknown key")
+    copy.set("train.model", "resnet")
+    copy.refuses("train", "train.model: got 'resnet', expected one of fashion_cnn, lenet")
+
+
+def test_missing_input(copy: Pipeline) -> None:
+    (copy.folder / "data/prepared/validation/labels.npy").unlink()
+    copy.refuses("train", "data/prepared/validation/labels.npy: No such file or directory")
+
+
+def test_parameters_and_data_are_checked_before_tensorflow_loads(copy: Pipeline) -> None:
+    copy.set("train.epochs", 0)
+    hidden = copy.folder / "hidden"
+    hidden.mkdir()
+    (hidden / "tensorflow.py").write_text("raise RuntimeError('loaded')")
+    done = copy.run("train", PYTHONPATH=f"{hidden}:{Path(__file__).parent.parent}")
+    assert done.returncode == 1
+    assert "train.epochs: got 0" in done.stderr
+    assert "RuntimeError" not in done.stderr
