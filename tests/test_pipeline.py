@@ -117,7 +117,7 @@ def test_two_commits_compare_in_a_clone_without_data(small: Path, tmp_path: Path
     run("git", "clone", "--quiet", small, bare, cwd=tmp_path)
     assert not (bare / "data/raw").exists()
     params = json.loads(run("dvc", "params", "diff", "HEAD~1", "--json", cwd=bare))
-    assert params == {"params.yaml": {"train.batch_size": {"old": 32, "new": 64}}}
+    assert params == {"params.yaml": {"train.batch_size": {"old": 32, "new": 64, "diff": 32}}}
     metrics = json.loads(run("dvc", "metrics", "diff", "HEAD~1", "--json", cwd=bare))
     accuracy = metrics["metrics/evaluate.json"]["accuracy"]
     assert (accuracy["old"], accuracy["new"]) == (before["accuracy"], after["accuracy"])
