@@ -1,35 +1,28 @@
 """Fetches the four files of the release, verified by hash, and describes what is in them."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from fashion_mnist import figures, idx, params, sources
+from fashion_mnist import distribution, figures, idx, params, sources
 from fashion_mnist.artifacts import new_folder, sha256, write_metrics, write_table
-from fashion_mnist.classes import KEYS, NAMES
+from fashion_mnist.classes import NAMES
 from fashion_mnist.errors import InputError, reported
 from fashion_mnist.idx import Uint8
+from fashion_mnist.sources import Pin
 
 # Each half of the release: its images and its labels.
 HALVES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "t10k": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+FILES = [name for names in HALVES.values() for name in names]
 SAMPLES = 5  # images of each class in the figure
-
-
-class Files(params.Section):
-    """The pinned files; the names are those of the release."""
-
-    train_images: sources.Pin = Field(alias="train-images-idx3-ubyte")
-    train_labels: sources.Pin = Field(alias="train-labels-idx1-ubyte")
-    t10k_images: sources.Pin = Field(alias="t10k-images-idx3-ubyte")
-    t10k_labels: sources.Pin = Field(alias="t10k-labels-idx1-ubyte")
 
 
 class Params(params.Section):
@@ -38,7 +31,14 @@ class Params(params.Section):
     sources: list[str] = Field(min_length=1)
     timeout: float = Field(gt=0)  # seconds without a byte
     attempts: int = Field(ge=1)
-    files: Files
+    files: dict[str, Pin]
+
+    @field_validator("files")
+    @classmethod
+    def _complete(cls, files: dict[str, Pin]) -> dict[str, Pin]:
+        if set(files) != set(FILES):
+            raise ValueError(f"an entry for each of {', '.join(FILES)}")
+        return files
 
 
 def fetch_all(settings: Params, present: Path, folder: Path) -> None:
@@ -50,21 +50,24 @@ def fetch_all(settings: Params, present: Path, folder: Path) -> None:
     Raises:
         InputError: Every source failed; the message gives each one's reason.
     """
-    missing: dict[str, sources.Pin] = {}
-    for name, pin in settings.files.model_dump(by_alias=True).items():
-        pin = sources.Pin(**pin)
-        if (present / name).is_file() and sha256(present / name) == pin.sha256:
-            (folder / name).write_bytes((present / name).read_bytes())
+    missing = []
+    for name in FILES:
+        there = present / name
+        if there.is_file() and sha256(there) == settings.files[name].sha256:
+            shutil.copyfile(there, folder / name)
             _say(f"{name}: already there")
         else:
-            missing[name] = pin
+            missing.append(name)
     failures = []
-    for source in settings.sources if missing else []:
+    for source in settings.sources:
+        if not missing:
+            break
         try:
             with sources.opened(source) as place:
-                for name in list(missing):
-                    _fetch(place, name, missing[name], folder / name, settings)
-                    del missing[name]
+                while missing:
+                    name = missing[0]
+                    _fetch(f"{place}/{name}", settings, folder / name)
+                    missing.remove(name)
                     _say(f"{name}: from {source}")
         # Each protocol fails in ways of its own; whatever it is, the next source may do better.
         except Exception as error:
@@ -72,20 +75,21 @@ def fetch_all(settings: Params, present: Path, folder: Path) -> None:
             reason = reason.removeprefix("InputError ")
             failures.append(f"{source}: {reason}")
             _say(f"{failures[-1]}; trying the next source")
-        if not missing:
-            return
     if missing:
         raise InputError(f"no source has {', '.join(missing)}: " + "; ".join(failures))
 
 
-def _fetch(place: str, name: str, pin: sources.Pin, target: Path, settings: Params) -> None:
+def _fetch(url: str, settings: Params, target: Path) -> None:
+    """Fetch a file whose name may have .gz appended at the source."""
+
     def from_url(url: str) -> None:
+        pin = settings.files[target.name]
         sources.fetch(url, pin, target, timeout=settings.timeout, attempts=settings.attempts)
 
     try:
-        from_url(f"{place}/{name}.gz")
+        from_url(f"{url}.gz")
     except FileNotFoundError:
-        from_url(f"{place}/{name}")
+        from_url(url)
 
 
 def _say(text: str) -> None:
@@ -94,18 +98,17 @@ def _say(text: str) -> None:
 
 def describe(images: Uint8, labels: Uint8) -> dict[str, Any]:
     """Return number and size of the images (n, rows, columns) and how many each class has."""
-    counts = np.bincount(labels, minlength=len(KEYS)).tolist()
     return {
         "images": len(images),
         "rows": images.shape[1],
         "columns": images.shape[2],
-        "classes": dict(zip(KEYS, counts, strict=True)),
+        "classes": distribution.count(labels),
     }
 
 
 def first_of_each_class(images: Uint8, labels: Uint8) -> Uint8:
     """Return the first five images of each class, class after class, as (50, rows, columns)."""
-    rows = [np.flatnonzero(labels == label)[:SAMPLES] for label in range(len(KEYS))]
+    rows = [np.flatnonzero(labels == label)[:SAMPLES] for label in range(len(NAMES))]
     short = [NAMES[label] for label, found in enumerate(rows) if len(found) < SAMPLES]
     if short:
         raise InputError(f"class {short[0]} has fewer than {SAMPLES} images")
@@ -131,12 +134,8 @@ def main() -> None:
                 metrics[half] = describe(images, labels) | {"sha256": hashes}
                 if half == "train":
                     samples = first_of_each_class(images, labels)
-        counts = [
-            {"set": half, "class": name, "images": metrics[half]["classes"][key]}
-            for half in HALVES
-            for key, name in zip(KEYS, NAMES, strict=True)
-        ]
-        write_table(args.classes, pd.DataFrame(counts))
+        counts = {half: metrics[half]["classes"] for half in HALVES}
+        write_table(args.classes, distribution.tabulate(counts))
         figures.samples(samples, NAMES, args.figure)
         write_metrics(args.metrics, metrics)
 

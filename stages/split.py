@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from fashion_mnist import idx, params
+from fashion_mnist import distribution, idx, params
 from fashion_mnist.artifacts import new_file, sha256, write_metrics, write_table
-from fashion_mnist.classes import KEYS, NAMES
+from fashion_mnist.classes import NAMES
 from fashion_mnist.errors import InputError, reported
 from fashion_mnist.idx import Uint8
 
@@ -150,12 +150,7 @@ def save(path: Path, part: Set) -> None:
 def describe(sets: dict[str, Set]) -> dict[str, Any]:
     """Return the size of each set and how many images of each class it has."""
     return {
-        name: {
-            "images": len(part.labels),
-            "classes": dict(
-                zip(KEYS, np.bincount(part.labels, minlength=len(KEYS)).tolist(), strict=True)
-            ),
-        }
+        name: {"images": len(part.labels), "classes": distribution.count(part.labels)}
         for name, part in sets.items()
     }
 
@@ -185,12 +180,8 @@ def main() -> None:
         for name, part in sets.items():
             save(args.output / f"{name}.npz", part)
         metrics = describe(sets)
-        counts = [
-            {"set": set_name, "class": name, "images": metrics[set_name]["classes"][key]}
-            for set_name in sets
-            for key, name in zip(KEYS, NAMES, strict=True)
-        ]
-        write_table(args.classes, pd.DataFrame(counts))
+        counts = {name: metrics[name]["classes"] for name in sets}
+        write_table(args.classes, distribution.tabulate(counts))
         write_metrics(args.metrics, metrics | {"duplicates_across_sets": 0})
 
 

@@ -14,11 +14,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from fashion_mnist import determinism
-from stages.download import HALVES
+from stages.download import FILES
 
 ROOT = Path(__file__).parent.parent
 FIXTURE = Path(__file__).parent / "fixture"
-FILES = [name for names in HALVES.values() for name in names]
 
 # dvc, and the python of its stages, also where the virtual environment is not activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

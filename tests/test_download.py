@@ -4,8 +4,8 @@ import json
 
 import pandas as pd
 
-from stages.download import HALVES
-from tests.conftest import FILES, FIXTURE, Pipeline
+from stages.download import FILES, HALVES
+from tests.conftest import FIXTURE, Pipeline
 
 
 def test_writes_verified_files_and_describes_them(pipeline: Pipeline) -> None:

@@ -77,6 +77,12 @@ def test_the_shipped_file_is_valid(section: str) -> None:
         ("download", "bytes: 60008", "bytes: many", "download.files.train-labels-idx1-ubyte.bytes"),
         (
             "download",
+            "    t10k-labels-idx1-ubyte:",
+            "    t10k:",
+            "an entry for each of train-images",
+        ),
+        (
+            "download",
             "\n  timeout: 20",
             "\n  timeout: 20\n  proxy: x",
             "download.proxy: unknown key",

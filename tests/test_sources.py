@@ -14,7 +14,8 @@ import pytest
 
 from fashion_mnist import sources
 from fashion_mnist.errors import InputError
-from tests.conftest import FILES, FIXTURE
+from stages.download import FILES
+from tests.conftest import FIXTURE
 
 CONTENT = gzip.decompress((FIXTURE / "t10k-images-idx3-ubyte.gz").read_bytes())
 PACKED = gzip.compress(CONTENT)
