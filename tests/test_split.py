@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fashion_mnist import idx
+from fashion_mnist.artifacts import sha256
 from fashion_mnist.errors import InputError
 from stages.download import HALVES
-from stages.split import Set, draw_balanced, lay_out, read_verified, require_disjoint
+from stages.split import Set, draw_balanced, find_shared, lay_out, read_verified
 from tests.conftest import FIXTURE, Pipeline
 
 IMAGES, LABELS = HALVES["train"]
@@ -98,10 +100,21 @@ def test_an_image_in_two_sets_is_found() -> None:
     train = numbered(np.arange(30, dtype=np.uint8) % 10)
     other = numbered(np.arange(5, dtype=np.uint8))
     other.images[:] += 100
-    require_disjoint({"train": train, "test": other})
+    assert find_shared({"train": train, "test": other}) == []
     other.images[3] = train.images[17]
-    with pytest.raises(InputError, match=r"1 images stand in two sets.*train 17 = test 3"):
-        require_disjoint({"train": train, "test": other})
+    assert find_shared({"train": train, "test": other}) == ["train 17 = test 3"]
+
+
+def test_stage_refuses_a_test_set_that_leaks(copy: Pipeline) -> None:
+    raw = copy.folder / "data/raw"
+    images = idx.read(raw / "t10k-images-idx3-ubyte", 3).copy()
+    images[4] = idx.read(raw / "train-images-idx3-ubyte", 3)[250]
+    idx.write(raw / "t10k-images-idx3-ubyte", images)
+    path = copy.folder / "metrics/download.json"
+    metrics = json.loads(path.read_text())
+    metrics["t10k"]["sha256"]["t10k-images-idx3-ubyte"] = sha256(raw / "t10k-images-idx3-ubyte")
+    path.write_text(json.dumps(metrics))
+    copy.refuses("split", "1 images stand in two sets", "250", "4")
 
 
 @pytest.mark.parametrize(
