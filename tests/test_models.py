@@ -8,7 +8,16 @@ import pytest
 from fashion_mnist import models
 from fashion_mnist.errors import InputError
 
-PARAMETERS = {"fashion_cnn": (3_467_402, 3_452_874), "lenet": (1_256_080, 1_256_080)}
+# All of them, and the trainable ones.
+PARAMETERS = {
+    "cnn_1": (201_578, 201_578),
+    "cnn_2": (407_802, 407_642),
+    "convnet": (3_274_634, 3_274_634),
+    "dense": (101_770, 101_770),
+    "fashion_cnn": (3_467_402, 3_452_874),
+    "lenet": (1_256_080, 1_256_080),
+    "sgd_cnn": (899_914, 899_914),
+}
 
 
 def test_names_are_the_files() -> None:
@@ -25,6 +34,12 @@ def test_parameters_and_output(keras: Any, name: str) -> None:
     probabilities = np.asarray(model(images))
     assert probabilities.shape == (3, 10)
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_convnet_starts_from_a_standard_normal(keras: Any) -> None:
+    for weight in models.build("convnet", {}).get_weights():
+        assert abs(weight.mean()) < 4 / np.sqrt(weight.size)
+        assert abs(weight.std() - 1) < 4 / np.sqrt(weight.size)
 
 
 def test_fashion_cnn_has_as_many_blocks_as_asked(keras: Any) -> None:

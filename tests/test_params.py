@@ -50,7 +50,7 @@ def test_the_shipped_file_is_valid(section: str) -> None:
             "train",
             "model: lenet",
             "model: resnet",
-            "got 'resnet', expected one of fashion_cnn, lenet",
+            "got 'resnet', expected one of cnn_1, cnn_2",
         ),
         ("train", "name: adam", "name: adagrad", "train.optimizer"),
         (

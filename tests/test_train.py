@@ -129,7 +129,7 @@ def test_unknown_argument_and_model(copy: Pipeline) -> None:
     copy.set("train.arguments", {"depth": 3})
     copy.refuses("train", "train.arguments.depth: unknown key")
     copy.set("train.model", "resnet")
-    copy.refuses("train", "train.model: got 'resnet', expected one of fashion_cnn, lenet")
+    copy.refuses("train", "train.model: got 'resnet', expected one of cnn_1, cnn_2")
 
 
 def test_missing_input(copy: Pipeline) -> None:

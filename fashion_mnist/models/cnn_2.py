@@ -1,0 +1,23 @@
+"""Model-2 of "Fashion MNIST using CNN"."""
+
+import keras
+from keras import layers
+
+
+def cnn_2() -> keras.Model:
+    """Return the network: 407,802 parameters, 407,642 of them trainable."""
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(16, 3, padding="same", activation="relu"),
+            layers.Conv2D(32, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dense(16, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dense(10, activation="softmax"),
+        ],
+        name="cnn_2",
+    )
