@@ -112,8 +112,7 @@ def test_a_class_without_images(copy: Pipeline) -> None:
     copy.refuses("evaluate", "data/prepared/test: no image of class Bag")
 
 
-def test_read_only_output_folder(copy: Pipeline) -> None:
-    """A file in the place of a folder stops also a user whom no permission stops."""
+def test_a_file_in_the_place_of_an_output_folder(copy: Pipeline) -> None:
     folder = copy.folder / "data/figures"
     for path in folder.iterdir():
         path.unlink()

@@ -114,7 +114,7 @@ def test_stage_refuses_a_test_set_that_leaks(copy: Pipeline) -> None:
     metrics = json.loads(path.read_text())
     metrics["t10k"]["sha256"]["t10k-images-idx3-ubyte"] = sha256(raw / "t10k-images-idx3-ubyte")
     path.write_text(json.dumps(metrics))
-    copy.refuses("split", "1 images stand in two sets", "250", "4")
+    copy.refuses("split", "1 images stand in two sets", "the first: validation 4 = test 250 ")
 
 
 @pytest.mark.parametrize(
