@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from fashion_mnist.prepared import Float32, Prepared
 
@@ -17,13 +18,17 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         data: The set.
         batch_size: Images a batch; the last one may be smaller.
         seed: Of the order; without it the rows come as they are stored.
+        sparse: Hand out labels as integers (n,), not as one-hot rows (n, 10).
     """
 
-    def __init__(self, data: Prepared, batch_size: int, seed: int | None = None) -> None:
+    def __init__(
+        self, data: Prepared, batch_size: int, seed: int | None = None, sparse: bool = False
+    ) -> None:
         super().__init__()
         self.data = data
         self.batch_size = batch_size
         self.seed = seed
+        self.sparse = sparse
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -38,9 +43,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         else:
             self.order = np.random.default_rng([self.seed, epoch]).permutation(rows)
 
+    def size(self, index: int) -> int:
+        """Return how many images batch `index` has."""
+        return min(self.batch_size, len(self.order) - index * self.batch_size)
+
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Float32, Float32]:
+    def __getitem__(self, index: int) -> tuple[Float32, Float32 | NDArray[np.int64]]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.data.images[rows], self.data.labels[rows]
+        labels = self.data.labels[rows]
+        return self.data.images[rows], labels.argmax(axis=1) if self.sparse else labels

@@ -1,4 +1,4 @@
-"""Reads one section of params.yaml into the typed schema of the stage that asks for it."""
+"""Reads one section of a parameter file into the typed schema of the stage that asks for it."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,8 @@ S = TypeVar("S", bound=Section)
 def read(path: Path, name: str, schema: type[S]) -> S:
     """Return section `name` of the YAML file `path` as an instance of `schema`.
 
+    A dot in `name` leads into a section: `systems.lenet.train`, as DVC writes it.
+
     The file is parsed as YAML 1.2, as DVC does it, so that both see the same values
     (`1e-3` is a number there and a string in YAML 1.1).
 
@@ -30,15 +32,17 @@ def read(path: Path, name: str, schema: type[S]) -> S:
             missing, of the wrong type or out of range; every such key is named.
     """
     try:
-        sections = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        section = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(sections, dict) or name not in sections:
-        raise InputError(f"{path}: no section '{name}'")
+    for key in name.split("."):
+        if not isinstance(section, dict) or key not in section:
+            raise InputError(f"{path}: no section '{name}'")
+        section = section[key]
     try:
-        return schema.model_validate(sections[name])
+        return schema.model_validate(section)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain(error, name, sections[name])}") from error
+        raise InputError(f"{path}: {explain(error, name, section)}") from error
 
 
 def explain(error: ValidationError, prefix: str, value: object) -> str:

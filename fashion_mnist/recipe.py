@@ -52,11 +52,37 @@ class SGD(Section):
 
 Optimizer = Annotated[Adam | AdamW | RMSprop | SGD, Field(discriminator="name")]
 
-# All of these take one-hot labels.
-Loss = Literal["categorical_crossentropy", "categorical_focal_crossentropy", "mean_squared_error"]
+
+class Constant(Section):
+    """The learning rate stays what it is."""
+
+    name: Literal["constant"]
 
 
-def build(optimizer: Adam | AdamW | RMSprop | SGD) -> "keras.optimizers.Optimizer":
+class InverseTimeDecay(Section):
+    """The learning rate divided by 1 + decay_rate * step, Keras 2's `decay` of an optimizer.
+
+    https://keras.io/api/optimizers/learning_rate_schedules/inverse_time_decay/
+    """
+
+    name: Literal["inverse_time_decay"]
+    decay_rate: Positive
+
+
+Schedule = Annotated[Constant | InverseTimeDecay, Field(discriminator="name")]
+
+# Those with `sparse` in their name take classes as integers, the others one-hot rows.
+Loss = Literal[
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "mean_squared_error",
+    "sparse_categorical_crossentropy",
+]
+
+
+def build(
+    optimizer: Adam | AdamW | RMSprop | SGD, schedule: Constant | InverseTimeDecay
+) -> "keras.optimizers.Optimizer":
     """Return the Keras optimizer that the parameters describe."""
     import keras
 
@@ -66,4 +92,9 @@ def build(optimizer: Adam | AdamW | RMSprop | SGD) -> "keras.optimizers.Optimize
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
-    return classes[optimizer.name](**optimizer.model_dump(exclude={"name"}))
+    arguments = optimizer.model_dump(exclude={"name"})
+    if schedule.name == "inverse_time_decay":
+        arguments["learning_rate"] = keras.optimizers.schedules.InverseTimeDecay(
+            optimizer.learning_rate, decay_steps=1, decay_rate=schedule.decay_rate
+        )
+    return classes[optimizer.name](**arguments)

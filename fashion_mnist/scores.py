@@ -51,14 +51,23 @@ def overall(labels: Labels, probabilities: Probabilities, bins: int) -> dict[str
 
 
 def by_class(labels: Labels, probabilities: Probabilities) -> dict[str, dict[str, float]]:
-    """Return precision, recall, F1 and one-versus-rest ROC AUC of each class by its key."""
+    """Return precision, recall, F1, support and one-versus-rest ROC AUC of each class by key.
+
+    Support is the number of images that are of the class.
+    """
     scores = precision_recall_fscore_support(
         labels, probabilities.argmax(axis=1), labels=CLASSES, zero_division=0
     )
     areas = roc_auc_score(labels, probabilities, labels=CLASSES, multi_class="ovr", average=None)
     return {
-        key: {"precision": precision, "recall": recall, "f1": f1, "auc": area}
-        for key, precision, recall, f1, area in zip(KEYS, *scores[:3], areas, strict=True)
+        key: {
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+            "support": int(support),
+            "auc": area,
+        }
+        for key, precision, recall, f1, support, area in zip(KEYS, *scores, areas, strict=True)
     }
 
 

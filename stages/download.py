@@ -1,4 +1,4 @@
-"""Fetches the four files of the release, verified by hash, and describes what is in them."""
+"""Fetches the release, verified by hash, as four IDX files, and describes what is in them."""
 
 import argparse
 import shutil
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from fashion_mnist import distribution, figures, idx, params, sources
+from fashion_mnist import distribution, figures, idx, kaggle, params, sources
 from fashion_mnist.artifacts import new_folder, sha256, write_metrics, write_table
 from fashion_mnist.classes import NAMES
 from fashion_mnist.errors import InputError, reported
@@ -22,6 +22,7 @@ HALVES = {
     "t10k": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 FILES = [name for names in HALVES.values() for name in names]
+CSV = {"train": "fashion-mnist_train.csv", "t10k": "fashion-mnist_test.csv"}
 SAMPLES = 5  # images of each class in the figure
 
 
@@ -36,8 +37,10 @@ class Params(params.Section):
     @field_validator("files")
     @classmethod
     def _complete(cls, files: dict[str, Pin]) -> dict[str, Pin]:
-        if set(files) != set(FILES):
-            raise ValueError(f"an entry for each of {', '.join(FILES)}")
+        if set(files) not in (set(FILES), set(CSV.values())):
+            raise ValueError(
+                f"an entry for each of {', '.join(FILES)}, or of {', '.join(CSV.values())}"
+            )
         return files
 
 
@@ -51,7 +54,7 @@ def fetch_all(settings: Params, present: Path, folder: Path) -> None:
         InputError: Every source failed; the message gives each one's reason.
     """
     missing = []
-    for name in FILES:
+    for name in [name for name in (*FILES, *CSV.values()) if name in settings.files]:
         there = present / name
         if there.is_file() and sha256(there) == settings.files[name].sha256:
             shutil.copyfile(there, folder / name)
@@ -92,6 +95,17 @@ def _fetch(url: str, settings: Params, target: Path) -> None:
         from_url(url)
 
 
+def convert(source: Path, folder: Path) -> None:
+    """Write Kaggle's two CSV files in `source` as four IDX files to `folder`, row for row.
+
+    Raises:
+        InputError: A file is not of that form.
+    """
+    for half, name in CSV.items():
+        for array, target in zip(kaggle.read(source / name), HALVES[half], strict=True):
+            idx.write(folder / target, array)
+
+
 def _say(text: str) -> None:
     print(f"download: {text}", file=sys.stderr, flush=True)
 
@@ -127,7 +141,14 @@ def main() -> None:
         settings = params.read(args.params, "download", Params)
         metrics = {}
         with new_folder(args.output) as folder:
-            fetch_all(settings, args.output, folder)
+            if CSV["train"] in settings.files:
+                tables = folder / "tables"
+                tables.mkdir()
+                fetch_all(settings, args.output, tables)
+                convert(tables, folder)
+                shutil.rmtree(tables)
+            else:
+                fetch_all(settings, args.output, folder)
             for half, names in HALVES.items():
                 images, labels = idx.read_pair(*(folder / name for name in names))
                 hashes = {name: sha256(folder / name) for name in names}

@@ -121,6 +121,9 @@ def draw_gallery(images: Uint8, predictions: pd.DataFrame, rows: NDArray[Any], p
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
+    parser.add_argument(
+        "--section", default="evaluate", help="section of it (default: %(default)s)"
+    )
     parser.add_argument("--model", type=Path, required=True, help="Keras file")
     parser.add_argument("--test", type=Path, required=True, help="folder of the prepared test set")
     parser.add_argument("--pictures", type=Path, required=True, help="test set as split wrote it")
@@ -133,7 +136,7 @@ def main() -> None:
     parser.add_argument("--mistakes", type=Path, required=True, help="PNG: 24 confident mistakes")
     args = parser.parse_args()
     with reported("evaluate"):
-        settings = params.read(args.params, "evaluate", Params)
+        settings = params.read(args.params, args.section, Params)
         data = prepared.load(args.test)
         labels = data.labels.argmax(axis=1)
         absent = [name for label, name in enumerate(NAMES) if label not in labels]
@@ -149,6 +152,7 @@ def main() -> None:
         predictions = tabulate(index, labels, probabilities)
         classes = scores.by_class(labels, probabilities)
         metrics = scores.overall(labels, probabilities, settings.bins)
+        print(predictions.head(10).to_string(index=False), end="\n\n")
         print(
             classification_report(
                 predictions["label"], predictions["prediction"], labels=KEYS, digits=4

@@ -169,6 +169,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.preprocess", description=__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
     parser.add_argument(
+        "--section", default="preprocess", help="section of it (default: %(default)s)"
+    )
+    parser.add_argument(
         "--split", type=Path, required=True, help="folder of {train,validation,test}.npz"
     )
     parser.add_argument(
@@ -177,7 +180,7 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="JSON: statistics of the sets")
     args = parser.parse_args()
     with reported("preprocess"):
-        settings = params.read(args.params, "preprocess", Params)
+        settings = params.read(args.params, args.section, Params)
         train = blocks(args.split / "train.npz", "images", (SIDE, SIDE))
         offset, divisor = constants(settings.scale, histogram(train))
         metrics: dict[str, Any] = {"scale": {"offset": offset, "divisor": divisor}}

@@ -1,4 +1,4 @@
-"""Draws a balanced sample from the training file and lays out train, validation and test set."""
+"""Takes a sample from the training file and lays out train, validation and test set."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fashion_mnist import distribution, idx, params
 from fashion_mnist.artifacts import new_file, sha256, write_metrics, write_table
@@ -23,14 +23,15 @@ Index = NDArray[np.int32]
 class Params(params.Section):
     """Section `split` of params.yaml."""
 
+    sample: Literal["balanced", "first"]
     size: int = Field(ge=0)
     role: Literal["test", "validation"]
     seed: int = Field(ge=0, lt=2**32)
 
     @field_validator("size")
     @classmethod
-    def _balanced(cls, size: int) -> int:
-        if size % len(NAMES):
+    def _balanced(cls, size: int, others: ValidationInfo) -> int:
+        if others.data.get("sample") == "balanced" and size % len(NAMES):
             raise ValueError(f"a multiple of the number of classes, {len(NAMES)}")
         return size
 
@@ -104,6 +105,21 @@ def draw_balanced(labels: Uint8, size: int, seed: int) -> Index:
     return np.concatenate(drawn).astype(np.int32)
 
 
+def draw_first(labels: Uint8, size: int) -> Index:
+    """Return the first `size` places, as TensorFlow 1's reader of MNIST took its validation set.
+
+    Args:
+        labels: The classes of all images, uint8 (n,).
+        size: How many.
+
+    Raises:
+        InputError: There are fewer images.
+    """
+    if size > len(labels):
+        raise InputError(f"split.size: got {size}, but there are only {len(labels)} images")
+    return np.arange(size, dtype=np.int32)
+
+
 def lay_out(train: Set, t10k: Set, drawn: Index, role: str) -> dict[str, Set]:
     """Return the three sets; `role` says which one the rows `drawn` from `train` become.
 
@@ -150,6 +166,7 @@ def describe(sets: dict[str, Set]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.split", description=__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
+    parser.add_argument("--section", default="split", help="section of it (default: %(default)s)")
     parser.add_argument("--raw", type=Path, required=True, help="folder of the four IDX files")
     parser.add_argument(
         "--download", type=Path, required=True, help="JSON: metrics of download, with the hashes"
@@ -161,12 +178,16 @@ def main() -> None:
     parser.add_argument("--classes", type=Path, required=True, help="CSV: images of each class")
     args = parser.parse_args()
     with reported("split"):
-        settings = params.read(args.params, "split", Params)
+        settings = params.read(args.params, args.section, Params)
         halves = {}
         for half, metrics in json.loads(args.download.read_text(encoding="utf-8")).items():
             images, labels = read_verified(args.raw, metrics["sha256"])
             halves[half] = Set(images, labels, np.arange(len(labels), dtype=np.int32))
-        drawn = draw_balanced(halves["train"].labels, settings.size, settings.seed)
+        labels = halves["train"].labels
+        if settings.sample == "balanced":
+            drawn = draw_balanced(labels, settings.size, settings.seed)
+        else:
+            drawn = draw_first(labels, settings.size)
         sets = lay_out(halves["train"], halves["t10k"], drawn, settings.role)
         if shared := find_shared(sets):
             raise InputError(

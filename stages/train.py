@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     import keras
 
 
+CURVE = 500  # points of the loss by step
+
+
 class Params(params.Section):
     """Section `train` of params.yaml."""
 
     model: str
     arguments: dict[str, Any]
     optimizer: recipe.Optimizer
+    schedule: recipe.Schedule
     loss: recipe.Loss
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
+    steps: int | None = Field(default=None, gt=0)
     select: Literal["last", "best"]
     seed: int = Field(ge=0, lt=2**32)
 
@@ -43,27 +48,50 @@ class Params(params.Section):
 
 def fit(
     model: "keras.Model", settings: Params, train: Prepared, validation: Prepared
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train `model` in place and leave it with the weights of the selected epoch.
 
     Returns:
         A row an epoch: epoch (from 1), accuracy and loss, averaged over the epoch while the
         weights change, and val_accuracy and val_loss at its end where there is a validation set.
+        Then a row a step: epoch, images of the batch, and loss averaged since the epoch began.
 
     Raises:
-        InputError: The loss became infinite or NaN.
+        InputError: The epochs have fewer than `steps` steps, or the loss became infinite or NaN.
     """
     import keras
 
     from fashion_mnist.batches import Batches
 
-    batches = Batches(train, settings.batch_size, settings.seed)
-    check = Batches(validation, settings.batch_size) if len(validation.images) else None
-    model.compile(recipe.build(settings.optimizer), settings.loss, metrics=["accuracy"])
+    sparse = settings.loss.startswith("sparse")
+    batches = Batches(train, settings.batch_size, settings.seed, sparse)
+    check = None
+    if len(validation.images):
+        check = Batches(validation, settings.batch_size, sparse=sparse)
+    available = settings.epochs * len(batches)
+    if settings.steps and settings.steps > available:
+        raise InputError(
+            f"train.steps: got {settings.steps}, expected at most {available}, "
+            f"which is what train.epochs: {settings.epochs} has"
+        )
+    optimizer = recipe.build(settings.optimizer, settings.schedule)
+    model.compile(optimizer, settings.loss, metrics=["accuracy"])
+    steps: list[dict[str, float]] = []
+    epoch = 0
+
+    def begin(number: int, logs: Any) -> None:
+        nonlocal epoch
+        epoch = number + 1
+        batches.begin(number)
+
+    def record(batch: int, logs: dict[str, float]) -> None:
+        steps.append({"epoch": epoch, "images": batches.size(batch), "loss": logs["loss"]})
+        model.stop_training |= len(steps) == settings.steps
+
     with tempfile.TemporaryDirectory() as scratch:
         best = Path(scratch) / "best.weights.h5"
         callbacks: list[keras.callbacks.Callback] = [
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.begin(epoch)),
+            keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_train_batch_end=record),
             keras.callbacks.TerminateOnNaN(),
         ]
         if settings.select == "best":
@@ -93,7 +121,30 @@ def fit(
             )
         if settings.select == "best":
             model.load_weights(best)
-    return history
+    return history, pd.DataFrame(steps)
+
+
+def loss_by_step(steps: pd.DataFrame) -> pd.DataFrame:
+    """Return the loss of each step, or, if there are over 500, averaged over equally many of them.
+
+    Args:
+        steps: A row a step: epoch, images of the batch, and loss averaged since the epoch began,
+            as Keras reports it.
+
+    Returns:
+        Columns step (the last one of those averaged, from 1) and loss.
+    """
+    # Keras's average is a float32 over the whole epoch, so a step's own share of it is good to
+    # about three digits: enough for a curve.
+    seen = steps.groupby("epoch")["images"].cumsum()
+    so_far = steps["loss"] * seen
+    total = so_far - so_far.groupby(steps["epoch"]).shift(fill_value=0)
+    number = np.arange(len(steps))
+    groups = pd.DataFrame({"step": number + 1, "total": total, "images": steps["images"]}).groupby(
+        number // -(-len(steps) // CURVE)
+    )
+    loss = groups["total"].sum() / groups["images"].sum()
+    return pd.DataFrame({"step": groups["step"].max(), "loss": loss})
 
 
 def flops(model: "keras.Model") -> int:
@@ -112,7 +163,7 @@ def flops(model: "keras.Model") -> int:
 
 
 def summarize(
-    model: "keras.Model", settings: Params, history: pd.DataFrame, images: int
+    model: "keras.Model", settings: Params, history: pd.DataFrame, images_seen: int
 ) -> dict[str, Any]:
     """Return the metrics of a training: what it cost and what the saved weights reach."""
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
@@ -126,7 +177,7 @@ def summarize(
         },
         "flops_per_image": flops(model),
         "steps": int(model.optimizer.iterations),
-        "images_seen": images * len(history),
+        "images_seen": images_seen,
     }
     if "val_accuracy" in history:
         best = int(history["val_accuracy"].argmax())
@@ -143,6 +194,7 @@ def summarize(
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.train", description=__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
+    parser.add_argument("--section", default="train", help="section of it (default: %(default)s)")
     parser.add_argument("--train", type=Path, required=True, help="folder of the training set")
     parser.add_argument("--validation", type=Path, required=True, help="folder of the other set")
     parser.add_argument("--model", type=Path, required=True, help="Keras file to write")
@@ -150,9 +202,10 @@ def main() -> None:
     parser.add_argument(
         "--history", type=Path, required=True, help="CSV: accuracy and loss by epoch"
     )
+    parser.add_argument("--steps", type=Path, required=True, help="CSV: loss by step")
     args = parser.parse_args()
     with reported("train"):
-        settings = params.read(args.params, "train", Params)
+        settings = params.read(args.params, args.section, Params)
         train, validation = prepared.load(args.train), prepared.load(args.validation)
         if not len(train.images):
             raise InputError(f"{args.train}: no images to train on")
@@ -165,12 +218,13 @@ def main() -> None:
         model = models.build(settings.model, settings.arguments)
         model.summary()
         began = time.monotonic()
-        history = fit(model, settings, train, validation)
-        metrics = summarize(model, settings, history, len(train.images))
+        history, steps = fit(model, settings, train, validation)
+        metrics = summarize(model, settings, history, int(steps["images"].sum()))
         rate = metrics["images_seen"] / (time.monotonic() - began)
         print(f"train: {rate:.0f} images a second, validation included", file=sys.stderr)
         checkpoint.save(model, args.model)
         write_table(args.history, history)
+        write_table(args.steps, loss_by_step(steps))
         write_metrics(args.metrics, metrics)
 
 

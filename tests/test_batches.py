@@ -79,3 +79,15 @@ def test_keras_trains_in_that_order(keras: Any) -> None:
     )
     expected = np.concatenate([np.random.default_rng([5, e]).permutation(60) for e in range(3)])
     assert np.array_equal(np.asarray(model.seen)[:180] - 1, expected)
+
+
+def test_sparse_labels_are_the_classes_of_the_rows(keras: Any) -> None:
+    from fashion_mnist.batches import Batches
+
+    one_hot, sparse = (Batches(numbered(70), 32, 1, sparse=flag) for flag in (False, True))
+    for index in range(3):
+        images, rows = one_hot[index]
+        same, classes = sparse[index]
+        assert np.array_equal(images, same)
+        assert np.array_equal(rows.argmax(axis=1), classes)
+        assert classes.shape == (one_hot.size(index),) == (len(images),)

@@ -1,10 +1,13 @@
 """The download stage ends with four verified files or with one error and nothing."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 
-from stages.download import FILES, HALVES
+from fashion_mnist import idx
+from fashion_mnist.artifacts import sha256
+from stages.download import CSV, FILES, HALVES
 from tests.conftest import FIXTURE, Pipeline
 
 
@@ -86,6 +89,50 @@ def test_failing_leaves_the_files_of_before(pipeline: Pipeline) -> None:
     pipeline.params["download"]["files"][FILES[0]]["sha256"] = "0" * 64
     pipeline.set("download.sources", [str(FIXTURE)])
     pipeline.refuses("download", FILES[0], "SHA-256 is", "0" * 64)
+
+
+def test_csv_pair_gives_the_same_files(pipeline: Pipeline, raw: Path) -> None:
+    """The rows of the fixture, as Kaggle writes them, become the IDX files they came from."""
+    as_csv(pipeline, raw)
+    pipeline.run_all("download", "split")
+    for name in FILES:
+        assert (pipeline.folder / "data/raw" / name).read_bytes() == (raw / name).read_bytes()
+    assert sorted(path.name for path in (pipeline.folder / "data/raw").iterdir()) == sorted(FILES)
+
+
+def test_csv_with_a_bad_value_is_refused(pipeline: Pipeline, raw: Path) -> None:
+    tables = as_csv(pipeline, raw)
+    path = tables / CSV["t10k"]
+    lines = path.read_text().splitlines()
+    lines[17] = lines[17].replace(",0,", ",256,", 1)
+    path.write_text("\n".join(lines))
+    pipeline.refuses("download", f"no source has {CSV['t10k']}", f"{tables}: longer than")
+    pin(pipeline, tables)
+    pipeline.refuses("download", CSV["t10k"], "line 18: pixel", "'256', expected an integer from 0")
+
+
+def as_csv(pipeline: Pipeline, raw: Path) -> Path:
+    """Write the fixture as Kaggle's CSV pair and make that the source of the pipeline."""
+    tables = pipeline.folder / "tables"
+    tables.mkdir()
+    for half, names in HALVES.items():
+        images, labels = idx.read_pair(*(raw / name for name in names))
+        table = pd.DataFrame(images.reshape(len(images), -1))
+        table.columns = [f"pixel{number}" for number in range(1, 785)]
+        table.insert(0, "label", labels)
+        table.to_csv(tables / CSV[half], index=False)
+    pipeline.set("download.sources", [str(tables)])
+    pin(pipeline, tables)
+    return tables
+
+
+def pin(pipeline: Pipeline, tables: Path) -> None:
+    """Write length and hash of the CSV files to params.yaml."""
+    pins = {
+        name: {"bytes": (tables / name).stat().st_size, "sha256": sha256(tables / name)}
+        for name in CSV.values()
+    }
+    pipeline.set("download.files", pins)
 
 
 def test_help_says_what_goes_where(pipeline: Pipeline) -> None:

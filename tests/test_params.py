@@ -53,6 +53,9 @@ def test_the_shipped_file_is_valid(section: str) -> None:
             "got 'resnet', expected one of cnn_1, cnn_2",
         ),
         ("train", "name: adam", "name: adagrad", "train.optimizer"),
+        ("train", "name: constant", "name: step", "train.schedule"),
+        ("train", "name: constant", "name: inverse_time_decay", "schedule.decay_rate: missing"),
+        ("train", "epochs: 5", "epochs: 5\n  steps: 0", "train.steps: got 0, expected greater"),
         (
             "train",
             "rate: 0.001",
@@ -70,6 +73,7 @@ def test_the_shipped_file_is_valid(section: str) -> None:
             "split.size: got -10, expected greater than or equal",
         ),
         ("split", "size: 10000", "size: 0", "a size above 0, or role: validation"),
+        ("split", "sample: balanced", "sample: any", "split.sample: got 'any', expected"),
         ("split", "role: test", "role: train", "split.role: got 'train', expected 'test' or"),
         ("preprocess", "scale: unit", "scale: 255", "expected 'unit', 'standard' or 'none'"),
         ("evaluate", "bins: 15", "bins: 0", "evaluate.bins: got 0"),
@@ -80,6 +84,12 @@ def test_the_shipped_file_is_valid(section: str) -> None:
             "    t10k-labels-idx1-ubyte:",
             "    t10k:",
             "an entry for each of train-images",
+        ),
+        (
+            "download",
+            "    t10k-labels-idx1-ubyte:",
+            "    fashion-mnist_test.csv:",
+            "or of fashion-mnist_train.csv, fashion-mnist_test.csv",
         ),
         (
             "download",
@@ -116,3 +126,15 @@ def test_numbers_are_those_that_dvc_reads(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(TEXT.replace("rate: 0.001", "rate: 1e-3"))
     assert params.read(path, "train", train.Params).optimizer.learning_rate == 0.001
+
+
+def test_a_dot_leads_into_a_section(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("systems:\n  lenet:\n    split: {sample: first, size: 0, role: test, seed: 1}")
+    with pytest.raises(InputError, match=r"systems\.lenet\.split: got .*expected a size above 0"):
+        params.read(path, "systems.lenet.split", split.Params)
+    path.write_text(path.read_text().replace("role: test", "role: validation"))
+    assert params.read(path, "systems.lenet.split", split.Params).role == "validation"
+    for name in ("systems.dense.split", "systems.lenet.split.size.x", "systems.lenet.", "split"):
+        with pytest.raises(InputError, match=f"no section '{name}'"):
+            params.read(path, name, split.Params)

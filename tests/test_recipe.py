@@ -7,6 +7,8 @@ from pydantic import TypeAdapter
 
 from fashion_mnist import recipe
 
+CONSTANT = recipe.Constant(name="constant")
+
 
 def described(optimizer: Any) -> tuple[type, dict]:
     """Return class and settings of an optimizer, without the name that Keras counts up."""
@@ -27,10 +29,25 @@ def test_optimizer_is_what_keras_would_build(keras: Any, arguments: dict) -> Non
     parsed = TypeAdapter(recipe.Optimizer).validate_python(arguments)
     name = arguments["name"]
     expected = keras.optimizers.get({"class_name": name, "config": arguments})
-    assert described(recipe.build(parsed)) == described(expected)
+    assert described(recipe.build(parsed, CONSTANT)) == described(expected)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
 def test_defaults_are_those_of_keras(keras: Any, name: str) -> None:
     parsed = TypeAdapter(recipe.Optimizer).validate_python({"name": name})
-    assert described(recipe.build(parsed)) == described(keras.optimizers.get(name))
+    assert described(recipe.build(parsed, CONSTANT)) == described(keras.optimizers.get(name))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+def test_inverse_time_decay_is_that_of_keras_2(keras: Any, name: str) -> None:
+    """`rate / (1 + decay * step)`, with the step before the update."""
+    optimizer = TypeAdapter(recipe.Optimizer).validate_python({"name": name, "learning_rate": 0.5})
+    schedule = recipe.InverseTimeDecay(name="inverse_time_decay", decay_rate=0.25)
+    built = recipe.build(optimizer, schedule)
+    variable = keras.Variable([1.0])
+    for step in range(4):
+        assert float(built.learning_rate) == pytest.approx(0.5 / (1 + 0.25 * step))
+        before = float(variable[0])
+        built.apply([keras.ops.ones(1)], [variable])
+        if name == "sgd":
+            assert before - float(variable[0]) == pytest.approx(0.5 / (1 + 0.25 * step))

@@ -167,6 +167,21 @@ def test_hashes_come_first(raw: Path) -> None:
         read_verified(raw, {IMAGES: "000", LABELS: "000"})
 
 
+def test_the_first_images_as_they_come(copy: Pipeline) -> None:
+    """TensorFlow 1's reader validated on `images[:5000]` and trained on the rest."""
+    copy.params["split"] |= {"sample": "first", "role": "validation"}
+    copy.set("split.size", 73)
+    copy.run_all("split")
+    images, labels = idx.read_pair(*(copy.folder / "data/raw" / name for name in (IMAGES, LABELS)))
+    for name, rows in (("validation", slice(73)), ("train", slice(73, None))):
+        with np.load(copy.folder / f"data/split/{name}.npz", allow_pickle=False) as archive:
+            assert np.array_equal(archive["images"], images[rows])
+            assert np.array_equal(archive["labels"], labels[rows])
+            assert np.array_equal(archive["index"], np.arange(300)[rows])
+    copy.set("split.size", 301)
+    copy.refuses("split", "split.size: got 301, but there are only 300 images")
+
+
 @pytest.mark.parametrize("size", [95, 310])
 def test_stage_refuses_sizes_that_do_not_fit(copy: Pipeline, size: int) -> None:
     copy.set("split.size", size)

@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
+from stages import train
 from tests.conftest import Pipeline
 
-OUTPUTS = ("data/model/model.keras", "metrics/train.json", "metrics/history.csv")
+OUTPUTS = (
+    "data/model/model.keras",
+    "metrics/train.json",
+    "metrics/history.csv",
+    "metrics/steps.csv",
+)
 SMALL = {
     "convolutions": [{"channels": 4, "stride": 2, "pool": 2}],
     "dense": [{"units": 10, "dropout": 0.2, "activation": "softmax"}],
@@ -108,6 +115,73 @@ def test_without_validation(copy: Pipeline) -> None:
 def test_every_loss_trains(copy: Pipeline) -> None:
     for loss in ("categorical_focal_crossentropy", "mean_squared_error"):
         small(copy, epochs=1, loss=loss).run_all("train")
+
+
+def test_sparse_labels_train_the_same_model(copy: Pipeline) -> None:
+    found = []
+    for loss in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
+        small(copy, loss=loss).run_all("train")
+        found.append(pd.read_csv(copy.folder / "metrics/history.csv"))
+    assert np.allclose(*found, atol=1e-4)
+
+
+def test_steps_end_the_training_within_an_epoch(copy: Pipeline) -> None:
+    """200 images in batches of 32 are seven steps, the last of eight images."""
+    small(copy, epochs=3, steps=10).run_all("train")
+    assert metrics(copy)["steps"] == 10
+    assert metrics(copy)["images_seen"] == 200 + 3 * 32
+    assert pd.read_csv(copy.folder / "metrics/history.csv")["epoch"].tolist() == [1, 2]
+    curve = pd.read_csv(copy.folder / "metrics/steps.csv")
+    assert curve["step"].tolist() == list(range(1, 11))
+    copy.set("train.steps", 22)
+    copy.refuses("train", "train.steps: got 22, expected at most 21", "train.epochs: 3")
+
+
+def test_loss_of_each_step_adds_up_to_that_of_the_epoch(copy: Pipeline) -> None:
+    small(copy, epochs=2).run_all("train")
+    history = pd.read_csv(copy.folder / "metrics/history.csv")
+    curve = pd.read_csv(copy.folder / "metrics/steps.csv")
+    images = np.array([32] * 6 + [8])
+    for epoch, loss in enumerate(history["loss"]):
+        found = curve["loss"][7 * epoch : 7 * epoch + 7]
+        assert np.average(found, weights=images) == pytest.approx(loss, abs=1e-5)
+        assert found.std() > 0.01
+
+
+def test_many_steps_are_averaged() -> None:
+    own = np.arange(1, 1302, dtype=float)
+    images = np.where(np.arange(1301) % 2, 10, 30)
+    running = np.concatenate(
+        [
+            (own[part] * images[part]).cumsum() / images[part].cumsum()
+            for part in (slice(0, 700), slice(700, None))
+        ]
+    )
+    epochs = np.where(np.arange(1301) < 700, 1, 2)
+    found = train.loss_by_step(pd.DataFrame({"epoch": epochs, "images": images, "loss": running}))
+    assert len(found) == 434
+    assert found["step"].tolist()[:2] == [3, 6]
+    assert found["step"].iloc[-1] == 1301
+    assert found["loss"].iloc[0] == pytest.approx((1 * 30 + 2 * 10 + 3 * 30) / 70)
+    assert found["loss"].iloc[-1] == pytest.approx((1300 * 10 + 1301 * 30) / 40)
+
+
+def test_convnet_is_trained_on_logits(copy: Pipeline) -> None:
+    """convnet starts with a cost of tens of thousands, which clipped probabilities would hide."""
+    copy.params["train"] |= {"model": "convnet"}
+    copy.set("train.epochs", 1)
+    copy.run_all("train")
+    assert pd.read_csv(copy.folder / "metrics/steps.csv")["loss"][0] > 1000
+
+
+def test_another_section_of_another_file(copy: Pipeline) -> None:
+    section = copy.params["train"] | {"model": "dense", "epochs": 1}
+    YAML(typ="safe").dump({"a": {"b": section}}, copy.folder / "other.yaml")
+    copy.commands["train"] += " --params other.yaml --section a.b"
+    copy.run_all("train")
+    assert metrics(copy)["parameters"]["total"] == 101_770
+    copy.commands["train"] += ".c"
+    copy.refuses("train", "other.yaml: no section 'a.b.c'")
 
 
 def test_loss_that_becomes_nan(copy: Pipeline) -> None:
