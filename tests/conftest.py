@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
 from fashion_mnist import determinism
+from fashion_mnist.idx import Uint8
 from stages.download import FILES
 
 ROOT = Path(__file__).parent.parent
@@ -84,6 +86,14 @@ class Pipeline:
             for path in sorted(self.folder.rglob("*"))
             if path.is_file()
         }
+
+
+def kaggle_table(images: Uint8, labels: Uint8) -> pd.DataFrame:
+    """Return images (n, 28, 28) and labels (n,) as the table that Kaggle distributes as CSV."""
+    table = pd.DataFrame(images.reshape(len(images), -1))
+    table.columns = [f"pixel{number}" for number in range(1, 785)]
+    table.insert(0, "label", labels)
+    return table
 
 
 @pytest.fixture

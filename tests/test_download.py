@@ -8,7 +8,7 @@ import pandas as pd
 from fashion_mnist import idx
 from fashion_mnist.artifacts import sha256
 from stages.download import CSV, FILES, HALVES
-from tests.conftest import FIXTURE, Pipeline
+from tests.conftest import FIXTURE, Pipeline, kaggle_table
 
 
 def test_writes_verified_files_and_describes_them(pipeline: Pipeline) -> None:
@@ -116,11 +116,8 @@ def as_csv(pipeline: Pipeline, raw: Path) -> Path:
     tables = pipeline.folder / "tables"
     tables.mkdir()
     for half, names in HALVES.items():
-        images, labels = idx.read_pair(*(raw / name for name in names))
-        table = pd.DataFrame(images.reshape(len(images), -1))
-        table.columns = [f"pixel{number}" for number in range(1, 785)]
-        table.insert(0, "label", labels)
-        table.to_csv(tables / CSV[half], index=False)
+        pair = idx.read_pair(*(raw / name for name in names))
+        kaggle_table(*pair).to_csv(tables / CSV[half], index=False)
     pipeline.set("download.sources", [str(tables)])
     pin(pipeline, tables)
     return tables

@@ -12,7 +12,10 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, Pipeline
 
-STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"] | {
+    f"published {name}": stage.get("do", stage)
+    for name, stage in YAML(typ="safe").load(ROOT / "published/dvc.yaml")["stages"].items()
+}
 LOCK: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
 
 
@@ -35,21 +38,25 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_that_a_stage_imports_is_what_it_depends_on(stage: str) -> None:
-    module = f"stages/{stage}.py"
-    declared = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    entry = STAGES[stage]
+    module = entry["cmd"].split()[2].replace(".", "/") + ".py"
+    declared = {dep for dep in entry["deps"] if dep.endswith(".py")}
+    # Only the architecture that the parameters name is loaded.
+    architecture = {dep for dep in declared if re.search(r"models/\$\{.*train\.model\}", dep)}
     expected = {module} | imported(ROOT / module)
-    if "fashion_mnist/models/__init__.py" in expected:
-        # Only the architecture that params.yaml names is loaded.
-        expected.add("fashion_mnist/models/${train.model}.py")
-    assert declared == expected
+    assert bool(architecture) == ("fashion_mnist/models/__init__.py" in expected)
+    assert declared - architecture == expected
 
 
 def test_stages_and_nouns_import_one_way() -> None:
+    stages = {str(path.relative_to(ROOT)) for path in (ROOT / "stages").glob("*.py")}
     for path in (ROOT / "stages").glob("*.py"):
-        others = {f"stages/{name}.py" for name in STAGES} - {f"stages/{path.name}"}
-        assert not imported(path) & others
+        assert not imported(path) & (stages - {f"stages/{path.name}"})
     for path in (ROOT / "fashion_mnist").rglob("*.py"):
-        assert not [name for name in imported(path) if name.startswith("stages")]
+        assert not [name for name in imported(path) if not name.startswith("fashion_mnist")]
+    for folder in ("fashion_mnist", "stages"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not [name for name in imported(path) if name.startswith("published")]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -61,7 +68,8 @@ def test_data_in_the_command_is_what_is_declared(stage: str) -> None:
         for key in ([out] if isinstance(out, str) else out)
     ]
     deps = [dep for dep in entry["deps"] if not dep.endswith((".py", ".lock"))]
-    paths = [word for word in entry["cmd"].split() if word.startswith(("data/", "metrics/"))]
+    folders = ("data/", "metrics/", "published/metrics/")
+    paths = [word for word in entry["cmd"].split() if word.startswith(folders)]
     for path in (*outs, *deps):
         assert any(path == word or path.startswith(f"{word}/") for word in paths), path
     for word in paths:
@@ -69,15 +77,24 @@ def test_data_in_the_command_is_what_is_declared(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_section_of_its_name_is_declared_whole(stage: str) -> None:
-    assert STAGES[stage]["params"] == [stage]
+def test_the_section_that_the_stage_reads_is_declared(stage: str) -> None:
+    words = STAGES[stage]["cmd"].split()
+    name = words[2].partition(".")[2]
+    section = words[words.index("--section") + 1] if "--section" in words else name
+    if "--params" not in words:
+        assert STAGES[stage]["params"] == [section]
+    elif name == "aggregate":
+        assert STAGES[stage]["params"] == [{"published/params.yaml": ["systems"]}]
+    else:
+        assert STAGES[stage]["params"] == [{"published/params.yaml": [section]}]
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_metrics_and_tables_are_in_git(stage: str) -> None:
     for out in (*STAGES[stage]["outs"], *STAGES[stage]["metrics"]):
         ((path, settings),) = out.items() if isinstance(out, dict) else [(out, {})]
-        assert path.startswith("metrics/") == (settings.get("cache") is False), path
+        in_git = path.startswith(("metrics/", "published/metrics/"))
+        assert in_git == (settings.get("cache") is False), path
 
 
 def leaves(value: Any) -> list[Any]:

@@ -4,20 +4,13 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fashion_mnist import kaggle
 from fashion_mnist.errors import InputError
-
-
-def table(images: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    frame = pd.DataFrame(images.reshape(len(images), -1))
-    frame.columns = [f"pixel{number}" for number in range(1, frame.shape[1] + 1)]
-    frame.insert(0, "label", labels)
-    return frame
+from tests.conftest import kaggle_table
 
 
 def random_set(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +22,7 @@ def random_set(count: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture
 def rows() -> list[str]:
     """The lines of a file with three images."""
-    return table(*random_set(3)).to_csv(index=False).splitlines()
+    return kaggle_table(*random_set(3)).to_csv(index=False).splitlines()
 
 
 # One row, a block, and a block and a row more.
@@ -38,7 +31,7 @@ def rows() -> list[str]:
 def test_reads_what_pandas_wrote(tmp_path: Path, count: int, end: str) -> None:
     images, labels = random_set(count)
     path = tmp_path / "some.csv"
-    table(images, labels).to_csv(path, index=False, lineterminator=end)
+    kaggle_table(images, labels).to_csv(path, index=False, lineterminator=end)
     found_images, found_labels = kaggle.read(path)
     assert np.array_equal(found_images, images)
     assert np.array_equal(found_labels, labels)
@@ -134,7 +127,7 @@ def test_a_file_without_rows_is_refused(tmp_path: Path, rows: list[str]) -> None
 
 @given(content=st.binary(max_size=300), keep=st.integers(0, 3))
 def test_any_bytes_give_images_or_an_error(tmp_path_factory, content: bytes, keep: int) -> None:
-    rows = table(*random_set(3)).to_csv(index=False).splitlines(keepends=True)
+    rows = kaggle_table(*random_set(3)).to_csv(index=False).splitlines(keepends=True)
     path = tmp_path_factory.mktemp("any") / "some.csv"
     path.write_bytes("".join(rows[: keep + 1]).encode() + content)
     try:

@@ -4,13 +4,17 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import ROOT
+from fashion_mnist import idx
+from fashion_mnist.artifacts import sha256
+from stages.download import CSV, HALVES
+from tests.conftest import ROOT, kaggle_table
 
 pytestmark = pytest.mark.slow
 
@@ -49,9 +53,10 @@ def change(folder: Path, section: str, **settings: Any) -> None:
     YAML().dump(params, path)
 
 
-def repro(folder: Path) -> list[str]:
+def repro(folder: Path, *targets: str) -> list[str]:
     """Run `dvc repro` and return the stages that it ran."""
-    return re.findall(r"Running stage '(\w+)'", run("dvc", "repro", cwd=folder))
+    output = run("dvc", "repro", *targets, cwd=folder)
+    return re.findall(r"Running stage '([^']+)'", output)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +133,74 @@ def test_two_commits_compare_in_a_clone_without_data(small: Path, tmp_path: Path
     page = (tmp_path / "plots/index.html").read_text()
     for revision in ("workspace", "HEAD~1"):
         assert f'"rev": "{revision}"' in page
+
+
+def test_a_published_system_gives_what_is_committed(small: Path) -> None:
+    """The smallest of them, on all images, in a clone that has only the raw data."""
+    names = ("split@all", "preprocess@all", "train@dense", "evaluate@dense")
+    stages = [f"published/dvc.yaml:{name}" for name in names]
+    assert repro(small, stages[-1]) == stages
+    assert run("git", "status", "--porcelain", cwd=small) == ""
+    assert repro(small, stages[-1]) == []
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """Return the code blocks of a Markdown file in `language`, without their indentation."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", path.read_text(), re.M | re.S)
+    return [re.sub(rf"^{indent}", "", block, flags=re.M) for indent, block in found]
+
+
+def test_a_system_is_added_as_contributing_says(small: Path) -> None:
+    (builder,) = blocks(ROOT / "CONTRIBUTING.md", "python")
+    (block,) = blocks(ROOT / "CONTRIBUTING.md", "yaml")
+    path = small / "published/params.yaml"
+    try:
+        (small / "fashion_mnist/models/softmax.py").write_text(builder)
+        path.write_text(path.read_text().replace("\nevaluate:", f"{block}\nevaluate:"))
+        stages = [f"published/dvc.yaml:{name}@softmax" for name in ("train", "evaluate")]
+        assert repro(small, stages[-1])[-2:] == stages
+        metrics = small / "published/metrics/systems/softmax"
+        assert json.loads((metrics / "evaluate.json").read_text())["accuracy"] > 0.8
+        assert json.loads((metrics / "train.json").read_text())["parameters"]["total"] == 7850
+    finally:
+        run("git", "clean", "--force", "-d", "--quiet", cwd=small)
+        run("git", "checkout", "--quiet", ".", cwd=small)
+
+
+def test_the_release_as_csv_gives_the_same_files(small: Path, tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    for half, names in HALVES.items():
+        pair = idx.read_pair(*(small / "data/raw" / name for name in names))
+        kaggle_table(*pair).to_csv(tables / CSV[half], index=False)
+    pins = {
+        path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(tables.iterdir())
+    }
+    change(small, "download", sources=[str(tables)], files=pins)
+    before = (small / "metrics/download.json").read_bytes()
+    lock = YAML(typ="safe").load(small / "dvc.lock")["stages"]["download"]["outs"]
+    try:
+        assert repro(small, "download") == ["download"]
+        assert (small / "metrics/download.json").read_bytes() == before
+        assert YAML(typ="safe").load(small / "dvc.lock")["stages"]["download"]["outs"] == lock
+    finally:
+        run("git", "checkout", "--quiet", ".", cwd=small)
+        run("dvc", "checkout", "--quiet", cwd=small)
+    # Of one table as pandas makes it: 60,000 rows of 785 columns of 8 bytes.
+    assert peak_of_reading(tables / CSV["train"]) < 60_000 * 785 * 8
+
+
+def peak_of_reading(path: Path) -> int:
+    """Return the peak memory, in bytes, of a process that does nothing but read a CSV file."""
+    code = (
+        "import pathlib, resource, sys; from fashion_mnist import kaggle; "
+        "kaggle.read(pathlib.Path(sys.argv[1])); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(run(sys.executable, "-c", code, path, cwd=ROOT)) * unit
 
 
 def test_a_fresh_clone_gives_what_is_committed(tmp_path: Path) -> None:

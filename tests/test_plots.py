@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Route, sync_playwright
 
@@ -27,6 +28,14 @@ CHARTS = [
     "class_f1",
     "confusion_matrix",
     "loss",
+    "loss_by_step",
+    "published_accuracy",
+    "published_class_f1",
+    "published_confusion",
+    "published_cost",
+    "published_loss",
+    "published_loss_by_step",
+    "published_measured",
     "release_classes",
     "reliability",
     "roc",
@@ -49,13 +58,13 @@ def repository(finished: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
     for name in (".gitignore", "data/.gitignore", ".dvcignore", "dvc.yaml"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("fashion_mnist", "stages"):
+    for name in ("fashion_mnist", "published", "stages"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "requirements.lock", folder)
     run("git", "init", "--quiet", cwd=folder)
     run("dvc", "init", cwd=folder)
     shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
-    run("dvc", "commit", "--force", cwd=folder)
+    run("dvc", "commit", "--force", "dvc.yaml", cwd=folder)
     author = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
     run("git", "add", "--all", cwd=folder)
     run("git", *author, "commit", "--quiet", "--message", "first", cwd=folder)
@@ -138,6 +147,9 @@ def test_charts_have_titles_and_their_rows(repository: Path) -> None:
     assert rows["accuracy"] == rows["loss"] == 3
     assert rows["confusion_matrix"] == 100
     assert (rows["class_f1"], rows["release_classes"], rows["split_classes"]) == (10, 20, 30)
+    systems = len(pd.read_csv(ROOT / "published/metrics/published.csv"))
+    assert rows["published_measured"] == rows["published_cost"] == systems
+    assert rows["published_class_f1"] == 10 * systems
     assert rows["reliability"] > 3
     assert rows["roc"] > 50
 

@@ -1,0 +1,1 @@
+"""The published systems: their figures, gathered and shown beside what their sources report."""

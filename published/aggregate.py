@@ -1,0 +1,130 @@
+"""Gathers the metrics of the published systems, beside what their sources report."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import Field
+
+from fashion_mnist import params
+from fashion_mnist.artifacts import DIGITS, write_metrics, write_table
+from fashion_mnist.errors import InputError, reported
+
+
+class System(params.Section):
+    """An entry of section `systems` of params.yaml."""
+
+    source: str
+    reported: float | None = Field(default=None, gt=0, lt=1)
+    sets: str
+    scored_on: Literal["validation", "test"]
+    train: dict[str, Any]
+
+
+class Systems(params.Section, extra="allow"):
+    """Section `systems` of params.yaml: a system by its name, as many as there are."""
+
+    __pydantic_extra__: dict[str, System]
+
+
+def read(folder: Path, name: str) -> dict[str, Any] | None:
+    """Return the metrics of stage `name` of a system, or None if it has not run.
+
+    Raises:
+        InputError: The file is not JSON.
+    """
+    path = folder / f"{name}.json"
+    if not path.exists():
+        return None
+    try:
+        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from error
+    return metrics
+
+
+def describe(system: System, folder: Path) -> dict[str, Any]:
+    """Return what a system's source reports and what was measured here.
+
+    A training step is taken as three times the operations of the way forward, since the way
+    back takes about twice as many (Kaplan et al. 2020, "Scaling Laws for Neural Language Models").
+    """
+    found: dict[str, Any] = {}
+    if system.reported is not None:
+        found["reported"] = system.reported
+    train, evaluate = read(folder, "train"), read(folder, "evaluate")
+    if train is None or evaluate is None:
+        return {"status": "not run", **found}
+    found["measured"] = evaluate["accuracy"]
+    if system.reported is not None:
+        found["difference"] = evaluate["accuracy"] - system.reported
+    return {
+        "status": "run",
+        **found,
+        "interval": evaluate["accuracy_interval"],
+        "macro_f1": evaluate["macro_f1"],
+        "train_accuracy": train["train"]["accuracy"],
+        "parameters": train["parameters"]["total"],
+        "training_flops": 3 * train["flops_per_image"] * train["images_seen"],
+    }
+
+
+def tabulate(systems: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the systems as rows; what a system does not have is an empty string."""
+    rows = [
+        {
+            "system": name,
+            "status": system["status"],
+            "reported": system.get("reported", ""),
+            "measured": system.get("measured", ""),
+            "low": system.get("interval", {}).get("low", ""),
+            "high": system.get("interval", {}).get("high", ""),
+            "difference": round(system["difference"], DIGITS) if "difference" in system else "",
+            "parameters": system.get("parameters", ""),
+            "training_flops": system.get("training_flops", ""),
+        }
+        for name, system in systems.items()
+    ]
+    return pd.DataFrame(rows, dtype=object)
+
+
+def gather(folder: Path, systems: list[str], name: str) -> pd.DataFrame:
+    """Return table `name` of all systems, one below the other, with a first column `system`."""
+    tables = [(system, pd.read_csv(folder / system / f"{name}.csv")) for system in systems]
+    for system, table in tables:
+        table.insert(0, "system", system)
+    return pd.concat([table for _, table in tables], ignore_index=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m published.aggregate", description=__doc__)
+    parser.add_argument("--params", type=Path, required=True, help="parameter file")
+    parser.add_argument("--systems", type=Path, required=True, help="folder of their metrics")
+    parser.add_argument("--metrics", type=Path, required=True, help="JSON: reported and measured")
+    parser.add_argument("--table", type=Path, required=True, help="CSV: the same")
+    parser.add_argument("--history", type=Path, required=True, help="CSV: curves by epoch of all")
+    parser.add_argument("--steps", type=Path, required=True, help="CSV: curves by step of all")
+    parser.add_argument("--classes", type=Path, required=True, help="CSV: scores by class of all")
+    parser.add_argument("--confusion", type=Path, required=True, help="CSV: confusion of all")
+    args = parser.parse_args()
+    with reported("aggregate"):
+        entries = params.read(args.params, "systems", Systems).model_extra or {}
+        systems = {name: describe(entry, args.systems / name) for name, entry in entries.items()}
+        run = [name for name, system in systems.items() if system["status"] == "run"]
+        if not run:
+            raise InputError(f"{args.systems}: no system of {args.params} has run")
+        pairs = ["system", "label", "prediction"]
+        confusion = gather(args.systems, run, "predictions").groupby(pairs, sort=False)
+        write_table(args.confusion, confusion.size().reset_index(name="images"))
+        write_table(args.history, gather(args.systems, run, "history"))
+        write_table(args.steps, gather(args.systems, run, "steps"))
+        write_table(args.classes, gather(args.systems, run, "classes"))
+        write_table(args.table, tabulate(systems))
+        write_metrics(args.metrics, {"systems": systems})
+
+
+if __name__ == "__main__":
+    main()
