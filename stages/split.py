@@ -1,7 +1,9 @@
 """Takes a sample from the training file and lays out train, validation and test set."""
 
 import argparse
+import io
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -150,9 +152,17 @@ def find_shared(sets: dict[str, Set]) -> list[str]:
 
 
 def save(path: Path, part: Set) -> None:
-    """Write a set as an uncompressed .npz file with the arrays images, labels and index."""
-    with new_file(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, images=part.images, labels=part.labels, index=part.index)
+    """Write a set as an uncompressed .npz file with the arrays images, labels and index.
+
+    The bytes are those of every Python version. `numpy.savez` streams into the archive, and what
+    Python writes into its headers then changed from 3.11.2 to 3.11.7.
+    """
+    with new_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in vars(part).items():
+            content = io.BytesIO()
+            np.save(content, array, allow_pickle=False)
+            # Without a date of its own, a member is of 1 January 1980.
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
 
 
 def describe(sets: dict[str, Set]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_a_parameter_runs_its_stage_and_those_after(small, section, settings, st
         assert repro(small) == stages
     finally:
         run("git", "checkout", "--quiet", ".", cwd=small)
-        run("dvc", "checkout", "--quiet", cwd=small)
+        run("dvc", "checkout", "--quiet", "dvc.yaml", cwd=small)
     assert repro(small) == []
 
 
@@ -186,7 +186,7 @@ def test_the_release_as_csv_gives_the_same_files(small: Path, tmp_path: Path) ->
         assert YAML(typ="safe").load(small / "dvc.lock")["stages"]["download"]["outs"] == lock
     finally:
         run("git", "checkout", "--quiet", ".", cwd=small)
-        run("dvc", "checkout", "--quiet", cwd=small)
+        run("dvc", "checkout", "--quiet", "dvc.yaml", cwd=small)
     # Of one table as pandas makes it: 60,000 rows of 785 columns of 8 bytes.
     assert peak_of_reading(tables / CSV["train"]) < 60_000 * 785 * 8
 

@@ -14,7 +14,7 @@ from fashion_mnist import idx
 from fashion_mnist.artifacts import sha256
 from fashion_mnist.errors import InputError
 from stages.download import HALVES
-from stages.split import Set, draw_balanced, find_shared, lay_out, read_verified
+from stages.split import Set, draw_balanced, find_shared, lay_out, read_verified, save
 from tests.conftest import FIXTURE, Pipeline
 
 IMAGES, LABELS = HALVES["train"]
@@ -140,6 +140,21 @@ def test_stage_writes_three_sets(copy: Pipeline, size: int, role: str, sizes) ->
             assert archive["index"].dtype == np.int32
     table = pd.read_csv(copy.folder / "metrics/split_classes.csv")
     assert table["images"].sum() == sum(sizes)
+
+
+def test_saved_set_is_canonical(tmp_path: Path) -> None:
+    """A plain .npz file, with the same bytes whatever Python wrote it."""
+    images = np.arange(2 * 28 * 28).reshape(2, 28, 28).astype(np.uint8)
+    part = Set(images, np.array([3, 9], np.uint8), np.array([7, 70000], np.int32))
+    save(tmp_path / "set.npz", part)
+    with np.load(tmp_path / "set.npz", allow_pickle=False) as archive:
+        assert archive.files == ["images", "labels", "index"]
+        for name in archive.files:
+            assert np.array_equal(archive[name], getattr(part, name))
+            assert archive[name].dtype == getattr(part, name).dtype
+    # What Python 3.11.2, 3.11.7 and 3.13.0 gave.
+    expected = "7c316222360fb461ffa048ef7d582b64a82151367db35a2c8b933c268156ba0f"
+    assert sha256(tmp_path / "set.npz") == expected
 
 
 def test_stage_refuses_raw_files_that_are_not_what_was_downloaded(copy: Pipeline) -> None:
