@@ -59,7 +59,10 @@ def main() -> None:
     parser.add_argument("--readme", type=Path, default=Path("README.md"), help="file to change")
     args = parser.parse_args()
     with reported("table"):
-        systems = json.loads(args.metrics.read_text(encoding="utf-8"))["systems"]
+        try:
+            systems = json.loads(args.metrics.read_text(encoding="utf-8"))["systems"]
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{args.metrics}: not metrics of aggregate: {error}") from error
         try:
             text = replace(args.readme.read_text(encoding="utf-8"), render(systems))
         except InputError as error:

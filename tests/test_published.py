@@ -223,6 +223,14 @@ def test_table_is_written_between_the_markers(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"{readme}: expected once each" in done.stderr
     assert readme.read_text() == "no markers\n"
+    metrics = tmp_path / "published.json"
+    metrics.write_text("{")
+    done = subprocess.run(
+        [*command, "--metrics", str(metrics)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"table: error: {metrics}: not metrics of aggregate" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("text", [f"{table.END}\n{table.BEGIN}\n", f"{table.BEGIN}\n" * 2])
