@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion_mnist.augmentation import Augmentation, Changes, change, draw
 from fashion_mnist.prepared import Float32, Prepared
 
 
@@ -19,20 +20,33 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         batch_size: Images a batch; the last one may be smaller.
         seed: Of the order; without it the rows come as they are stored.
         sparse: Hand out labels as integers (n,), not as one-hot rows (n, 10).
+        augmentation: Of the images, anew in each epoch; it needs a seed.
+
+    Raises:
+        ValueError: There is an augmentation but no seed.
     """
 
     def __init__(
-        self, data: Prepared, batch_size: int, seed: int | None = None, sparse: bool = False
+        self,
+        data: Prepared,
+        batch_size: int,
+        seed: int | None = None,
+        sparse: bool = False,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
+        if augmentation and seed is None:
+            raise ValueError("augmentation needs a seed")
         self.data = data
         self.batch_size = batch_size
         self.seed = seed
         self.sparse = sparse
+        self.augmentation = augmentation
+        self.changes: Changes | None = None
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
-        """Set the order of the rows for `epoch`, counted from 0.
+        """Set the order of the rows, and what happens to them, for `epoch`, counted from 0.
 
         Keras calls `on_epoch_end` of a data set also after it has looked at its shapes, so
         counting epochs there would skip one; call this from the callback `on_epoch_begin`.
@@ -42,6 +56,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             self.order = np.arange(rows)
         else:
             self.order = np.random.default_rng([self.seed, epoch]).permutation(rows)
+            if self.augmentation:
+                self.changes = draw(self.augmentation, rows, self.seed, epoch)
 
     def size(self, index: int) -> int:
         """Return how many images batch `index` has."""
@@ -52,5 +68,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> tuple[Float32, Float32 | NDArray[np.int64]]:
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        labels = self.data.labels[rows]
-        return self.data.images[rows], labels.argmax(axis=1) if self.sparse else labels
+        images, labels = self.data.images[rows], self.data.labels[rows]
+        if self.changes:
+            images = change(images, self.changes.of(rows))
+        return images, labels.argmax(axis=1) if self.sparse else labels

@@ -50,7 +50,25 @@ class SGD(Section):
     nesterov: bool = False
 
 
-Optimizer = Annotated[Adam | AdamW | RMSprop | SGD, Field(discriminator="name")]
+class Muon(Section):
+    """https://keras.io/api/optimizers/muon/, for the kernels of convolutions (see muon.py).
+
+    All other weights get Adam with `learning_rate * adam_lr_ratio`.
+    """
+
+    name: Literal["muon"]
+    learning_rate: Positive = 0.001
+    momentum: Fraction = 0.95
+    ns_steps: Annotated[int, Field(gt=0)] = 5
+    weight_decay: Annotated[float, Field(ge=0)] = 0.004
+    adam_lr_ratio: Positive = 1.0
+    adam_beta_1: Fraction = 0.9
+    adam_beta_2: Fraction = 0.999
+    adam_weight_decay: Annotated[float, Field(ge=0)] = 0.004
+    rms_rate: Positive | None = 0.2
+
+
+Optimizer = Annotated[Adam | AdamW | Muon | RMSprop | SGD, Field(discriminator="name")]
 
 
 class Constant(Section):
@@ -69,7 +87,20 @@ class InverseTimeDecay(Section):
     decay_rate: Positive
 
 
-Schedule = Annotated[Constant | InverseTimeDecay, Field(discriminator="name")]
+class CosineDecay(Section):
+    """The learning rate rises in a line from 0 and falls along a cosine to 0 at the last step.
+
+    https://keras.io/api/optimizers/learning_rate_schedules/cosine_decay/
+
+    warmup:
+        Share of the steps in which it rises.
+    """
+
+    name: Literal["cosine_decay"]
+    warmup: Fraction = 0.0
+
+
+Schedule = Annotated[Constant | CosineDecay | InverseTimeDecay, Field(discriminator="name")]
 
 # Those with `sparse` in their name take classes as integers, the others one-hot rows.
 Loss = Literal[
@@ -81,20 +112,49 @@ Loss = Literal[
 
 
 def build(
-    optimizer: Adam | AdamW | RMSprop | SGD, schedule: Constant | InverseTimeDecay
+    optimizer: Adam | AdamW | Muon | RMSprop | SGD,
+    schedule: Constant | CosineDecay | InverseTimeDecay,
+    steps: int,
 ) -> "keras.optimizers.Optimizer":
-    """Return the Keras optimizer that the parameters describe."""
+    """Return the Keras optimizer that the parameters describe, for a training of so many steps."""
     import keras
+
+    from fashion_mnist.muon import Muon as MuonForConvolutions
 
     classes = {
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
+        "muon": MuonForConvolutions,
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
+    schedules = keras.optimizers.schedules
     arguments = optimizer.model_dump(exclude={"name"})
     if schedule.name == "inverse_time_decay":
-        arguments["learning_rate"] = keras.optimizers.schedules.InverseTimeDecay(
+        arguments["learning_rate"] = schedules.InverseTimeDecay(
             optimizer.learning_rate, decay_steps=1, decay_rate=schedule.decay_rate
         )
+    elif schedule.name == "cosine_decay":
+        rising = round(schedule.warmup * steps)
+        arguments["learning_rate"] = schedules.CosineDecay(
+            0.0 if rising else optimizer.learning_rate,
+            decay_steps=steps - rising,
+            warmup_target=optimizer.learning_rate if rising else None,
+            warmup_steps=rising,
+        )
     return classes[optimizer.name](**arguments)
+
+
+def loss(name: Loss, label_smoothing: float) -> "str | keras.losses.Loss":
+    """Return what `Model.compile` takes for the loss of that name.
+
+    Args:
+        name: Of the loss.
+        label_smoothing: Share of each label that is spread evenly over the classes, with
+            `categorical_crossentropy` only.
+    """
+    import keras
+
+    if label_smoothing:
+        return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+    return name

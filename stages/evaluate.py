@@ -29,6 +29,7 @@ class Params(params.Section):
     """Section `evaluate` of params.yaml."""
 
     batch_size: int = Field(gt=0)
+    mirror_average: bool
     bins: int = Field(gt=0)
     seed: int = Field(ge=0, lt=2**32)
 
@@ -53,8 +54,17 @@ def read_pictures(path: Path, labels: NDArray[np.int64]) -> tuple[Uint8, NDArray
     return images, index
 
 
-def predict(model: "keras.Model", data: prepared.Prepared, batch_size: int) -> scores.Probabilities:
+def predict(
+    model: "keras.Model", data: prepared.Prepared, batch_size: int, mirror_average: bool
+) -> scores.Probabilities:
     """Return the probability of each class for each image, float64 (n, 10), rows summing to 1.
+
+    Args:
+        model: The classifier.
+        data: The images.
+        batch_size: Images that it sees at a time.
+        mirror_average: Return the average of its answers to an image and to its mirror image,
+            after Krizhevsky et al. 2012, who average over more views.
 
     Raises:
         InputError: The model is not made for these images or classes, or returns no probabilities.
@@ -68,7 +78,12 @@ def predict(model: "keras.Model", data: prepared.Prepared, batch_size: int) -> s
             f"expected {expected[0]} to {expected[1]}"
         )
     verbose = 1 if sys.stdout.isatty() else 2
-    output = np.asarray(model.predict(Batches(data, batch_size), verbose=verbose), np.float64)
+    views = [data.images, data.images[:, :, ::-1]] if mirror_average else [data.images]
+    answers = [
+        model.predict(Batches(data._replace(images=view), batch_size), verbose=verbose)
+        for view in views
+    ]
+    output = np.mean(answers, axis=0, dtype=np.float64)
     if not (np.isfinite(output).all() and (output >= 0).all()):
         raise InputError("the model returns values that are no probabilities")
     if not np.allclose(output.sum(axis=1), 1, atol=1e-3):
@@ -148,7 +163,7 @@ def main() -> None:
         from fashion_mnist import checkpoint
 
         model = checkpoint.load(args.model)
-        probabilities = predict(model, data, settings.batch_size)
+        probabilities = predict(model, data, settings.batch_size, settings.mirror_average)
         predictions = tabulate(index, labels, probabilities)
         classes = scores.by_class(labels, probabilities)
         metrics = scores.overall(labels, probabilities, settings.bins)
@@ -170,7 +185,8 @@ def main() -> None:
         write_table(args.calibration, scores.calibration(labels, probabilities, settings.bins))
         write_table(args.roc, scores.roc(labels, probabilities))
         write_table(args.predictions, predictions)
-        write_metrics(args.metrics, {"images": len(labels), **metrics, "classes": classes})
+        counts = {"images": len(labels), "views": 2 if settings.mirror_average else 1}
+        write_metrics(args.metrics, {**counts, **metrics, "classes": classes})
 
 
 if __name__ == "__main__":

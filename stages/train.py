@@ -2,17 +2,17 @@
 
 import argparse
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from fashion_mnist import determinism, models, params, prepared, recipe
 from fashion_mnist.artifacts import write_metrics, write_table
+from fashion_mnist.augmentation import Augmentation
 from fashion_mnist.errors import InputError, reported
 from fashion_mnist.prepared import Prepared
 
@@ -32,6 +32,8 @@ class Params(params.Section):
     optimizer: recipe.Optimizer
     schedule: recipe.Schedule
     loss: recipe.Loss
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    augmentation: Augmentation | None = None
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
     steps: int | None = Field(default=None, gt=0)
@@ -45,11 +47,31 @@ class Params(params.Section):
             raise ValueError(f"one of {', '.join(models.names())}")
         return name
 
+    @field_validator("label_smoothing")
+    @classmethod
+    def _of_one_hot_labels(cls, share: float, info: ValidationInfo) -> float:
+        if share and info.data.get("loss") != "categorical_crossentropy":
+            raise ValueError("0 unless train.loss is categorical_crossentropy")
+        return share
+
 
 def fit(
-    model: "keras.Model", settings: Params, train: Prepared, validation: Prepared
+    model: "keras.Model",
+    settings: Params,
+    train: Prepared,
+    validation: Prepared,
+    state: Path,
+    name: str,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train `model` in place and leave it with the weights of the selected epoch.
+
+    Args:
+        model: Just built.
+        settings: The recipe.
+        train: What to learn from.
+        validation: What is looked at after each epoch, unless it is empty.
+        state: File that a killed training goes on from; it is there until the caller removes it.
+        name: Of this training, by `progress.fingerprint`.
 
     Returns:
         A row an epoch: epoch (from 1), accuracy and loss, averaged over the epoch while the
@@ -62,9 +84,10 @@ def fit(
     import keras
 
     from fashion_mnist.batches import Batches
+    from fashion_mnist.progress import Progress
 
     sparse = settings.loss.startswith("sparse")
-    batches = Batches(train, settings.batch_size, settings.seed, sparse)
+    batches = Batches(train, settings.batch_size, settings.seed, sparse, settings.augmentation)
     check = None
     if len(validation.images):
         check = Batches(validation, settings.batch_size, sparse=sparse)
@@ -74,54 +97,26 @@ def fit(
             f"train.steps: got {settings.steps}, expected at most {available}, "
             f"which is what train.epochs: {settings.epochs} has"
         )
-    optimizer = recipe.build(settings.optimizer, settings.schedule)
-    model.compile(optimizer, settings.loss, metrics=["accuracy"])
-    steps: list[dict[str, float]] = []
-    epoch = 0
-
-    def begin(number: int, logs: Any) -> None:
-        nonlocal epoch
-        epoch = number + 1
-        batches.begin(number)
-
-    def record(batch: int, logs: dict[str, float]) -> None:
-        steps.append({"epoch": epoch, "images": batches.size(batch), "loss": logs["loss"]})
-        model.stop_training |= len(steps) == settings.steps
-
-    with tempfile.TemporaryDirectory() as scratch:
-        best = Path(scratch) / "best.weights.h5"
-        callbacks: list[keras.callbacks.Callback] = [
-            keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_train_batch_end=record),
-            keras.callbacks.TerminateOnNaN(),
-        ]
-        if settings.select == "best":
-            callbacks.append(
-                keras.callbacks.ModelCheckpoint(
-                    best,
-                    monitor="val_accuracy",
-                    mode="max",
-                    save_best_only=True,
-                    save_weights_only=True,
-                )
-            )
-        log = model.fit(
+    model.compile(
+        recipe.build(settings.optimizer, settings.schedule, settings.steps or available),
+        recipe.loss(settings.loss, settings.label_smoothing),
+        metrics=["accuracy"],
+    )
+    progress = Progress(batches, state, name, settings.steps, settings.select == "best")
+    done = progress.resume(model)
+    if settings.steps is None or len(progress.steps) < settings.steps:
+        model.fit(
             batches,
+            initial_epoch=done,
             epochs=settings.epochs,
             validation_data=check,
-            callbacks=callbacks,
+            callbacks=[progress, keras.callbacks.TerminateOnNaN()],
             shuffle=False,
             verbose=1 if sys.stdout.isatty() else 2,
         )
-        history = pd.DataFrame(log.history)
-        history.insert(0, "epoch", range(1, len(history) + 1))
-        if not np.isfinite(history.to_numpy()).all():
-            raise InputError(
-                f"the loss became {log.history['loss'][-1]} in epoch {len(history)}; "
-                f"a train.optimizer.learning_rate below {settings.optimizer.learning_rate} may help"
-            )
-        if settings.select == "best":
-            model.load_weights(best)
-    return history, pd.DataFrame(steps)
+    if settings.select == "best":
+        model.set_weights(progress.best)
+    return progress.tables()
 
 
 def loss_by_step(steps: pd.DataFrame) -> pd.DataFrame:
@@ -203,6 +198,9 @@ def main() -> None:
         "--history", type=Path, required=True, help="CSV: accuracy and loss by epoch"
     )
     parser.add_argument("--steps", type=Path, required=True, help="CSV: loss by step")
+    parser.add_argument(
+        "--state", type=Path, required=True, help="where a killed training goes on from"
+    )
     args = parser.parse_args()
     with reported("train"):
         settings = params.read(args.params, args.section, Params)
@@ -213,12 +211,15 @@ def main() -> None:
             raise InputError("train.select: got 'best', expected 'last': nothing validates")
         determinism.start(settings.seed)
 
-        from fashion_mnist import checkpoint
+        from fashion_mnist import checkpoint, progress
 
+        files = [path for folder in (args.train, args.validation) for path in folder.iterdir()]
+        name = progress.fingerprint(settings.model_dump_json(), sorted(files))
         model = models.build(settings.model, settings.arguments)
         model.summary()
         began = time.monotonic()
-        history, steps = fit(model, settings, train, validation)
+        models.adapt(settings.model, model, train.images)
+        history, steps = fit(model, settings, train, validation, args.state, name)
         metrics = summarize(model, settings, history, int(steps["images"].sum()))
         rate = metrics["images_seen"] / (time.monotonic() - began)
         print(f"train: {rate:.0f} images a second, validation included", file=sys.stderr)
@@ -226,6 +227,7 @@ def main() -> None:
         write_table(args.history, history)
         write_table(args.steps, loss_by_step(steps))
         write_metrics(args.metrics, metrics)
+        args.state.unlink()
 
 
 if __name__ == "__main__":

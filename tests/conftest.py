@@ -41,6 +41,7 @@ class Pipeline:
             pin = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             self.params["download"]["files"][name] = pin
         self.set("split.size", 100)
+        self.set("train.batch_size", 32)
         self.set("train.epochs", 2)
 
     def set(self, key: str, value: Any) -> None:

@@ -119,3 +119,19 @@ def test_a_file_in_the_place_of_an_output_folder(copy: Pipeline) -> None:
     folder.rmdir()
     folder.write_text("in the way")
     copy.refuses("evaluate", "data/figures")
+
+
+def test_mirror_average_is_that_of_the_model(
+    keras: Any, finished: Pipeline, copy: Pipeline
+) -> None:
+    model = keras.saving.load_model(copy.folder / "data/model/model.keras")
+    images = np.load(copy.folder / "data/prepared/test/images.npy")
+    views = [model.predict(view, verbose=0) for view in (images, images[:, :, ::-1])]
+    for average in (True, False):
+        copy.set("evaluate.mirror_average", average)
+        copy.run_all("evaluate")
+        expected = (views[0] + views[1]) / 2 if average else views[0]
+        table = pd.read_csv(copy.folder / "metrics/predictions.csv")
+        assert np.allclose(expected.max(axis=1), table["confidence"], atol=1e-5)
+        metrics = json.loads((copy.folder / "metrics/evaluate.json").read_text())
+        assert metrics["views"] == 1 + average

@@ -1,5 +1,8 @@
 """The architectures are those of their sources and take only the arguments they have."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ PARAMETERS = {
     "cnn_2": (407_802, 407_642),
     "convnet": (3_274_634, 3_274_634),
     "dense": (101_770, 101_770),
+    "fast_cnn": (164_440, 163_736),
     "fashion_cnn": (3_467_402, 3_452_874),
     "lenet": (1_256_080, 1_256_080),
     "sgd_cnn": (899_914, 899_914),
@@ -97,3 +101,56 @@ def test_fashion_cnn_has_as_many_blocks_as_asked(keras: Any) -> None:
 def test_wrong_arguments(keras: Any, name: str, arguments: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         models.build(name, arguments)
+
+
+def test_fast_cnn_loads_without_our_code(keras: Any, tmp_path: Path) -> None:
+    from fashion_mnist import checkpoint
+
+    images = np.random.default_rng(0).random((50, 28, 28, 1), np.float32)
+    model = models.build("fast_cnn", {})
+    models.adapt("fast_cnn", model, images)
+    checkpoint.save(model, tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import keras, numpy, sys; model = keras.saving.load_model('model.keras');"
+        "numpy.save('found.npy', model.predict(numpy.load('images.npy'), verbose=0));"
+        "assert not [name for name in sys.modules if name.startswith('fashion_mnist')]"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=True)
+    expected = model.predict(images, verbose=0)
+    assert np.allclose(np.load(tmp_path / "found.npy"), expected, atol=1e-6)
+
+
+def test_fast_cnn_whitens_patches(keras: Any) -> None:
+    """What comes out of its first layer, before ReLU, has variance 1 in every direction."""
+    generator = np.random.default_rng(0)
+    images = generator.random((400, 28, 28, 1), np.float32)
+    images = images + np.roll(images, 1, axis=2)  # neighbours correlate
+    images = 5 * (images - images.mean())
+    model = models.build("fast_cnn", {})
+    models.adapt("fast_cnn", model, images)
+    first = keras.Model(model.inputs[0], model.get_layer("whitening").output)
+    found = np.asarray(first(images)).reshape(-1, 8)[:, :4]
+    assert np.allclose(found.T @ found / len(found), np.eye(4), atol=0.05)
+    assert np.allclose(np.asarray(first(images))[..., 4:], -np.asarray(first(images))[..., :4])
+    kernel, bias = model.get_layer("whitening").weights
+    assert not kernel.trainable
+    assert bias.trainable
+
+
+def test_fast_cnn_hands_on_its_input_at_the_start(keras: Any) -> None:
+    model = models.build("fast_cnn", {"widths": [4, 12], "convolutions": 3})
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [tuple(kernel.shape[2:]) for kernel in kernels] == [
+        (1, 8),
+        *[(8, 4), (4, 4), (4, 4)],
+        *[(4, 12), (12, 12), (12, 12)],
+    ]
+    images = np.random.default_rng(0).random((2, 9, 9, 4), np.float32)
+    found = keras.ops.conv(images, kernels[4], padding="same")
+    assert np.allclose(found[..., :4], images, atol=1e-6)
+    assert not np.allclose(found[..., 4:8], images)
+    plain = models.build("fast_cnn", {"widths": [4, 12], "convolutions": 3, "identity": False})
+    found = keras.ops.conv(images, plain.layers[7].kernel, padding="same")
+    assert plain.layers[7].kernel.shape[2:] == (4, 4)
+    assert not np.allclose(found, images, atol=0.1)

@@ -35,36 +35,54 @@ def test_the_shipped_file_is_valid(section: str) -> None:
 @pytest.mark.parametrize(
     ("section", "old", "new", "expected"),
     [
-        ("train", "epochs: 5", "epochs: 0", "train.epochs: got 0, expected greater than 0"),
+        ("train", "epochs: 8", "epochs: 0", "train.epochs: got 0, expected greater than 0"),
         (
             "train",
-            "epochs: 5",
+            "epochs: 8",
             "epochs: five",
             "train.epochs: got 'five', expected a valid integer",
         ),
-        ("train", "epochs: 5", "epochs: 5.0", "train.epochs: got 5.0, expected a valid integer"),
-        ("train", "epochs: 5", "epochs: true", "train.epochs: got True, expected a valid integer"),
-        ("train", "  epochs: 5", "  epoch: 5", "train.epochs: missing; train.epoch: unknown key"),
+        ("train", "epochs: 8", "epochs: 5.0", "train.epochs: got 5.0, expected a valid integer"),
+        ("train", "epochs: 8", "epochs: true", "train.epochs: got True, expected a valid integer"),
+        ("train", "  epochs: 8", "  epoch: 8", "train.epochs: missing; train.epoch: unknown key"),
         ("train", "select: last", "select: first", "expected 'last' or 'best'"),
         (
             "train",
-            "model: lenet",
+            "model: fast_cnn",
             "model: resnet",
             "got 'resnet', expected one of cnn_1, cnn_2",
         ),
-        ("train", "name: adam", "name: adagrad", "train.optimizer"),
-        ("train", "name: constant", "name: step", "train.schedule"),
-        ("train", "name: constant", "name: inverse_time_decay", "schedule.decay_rate: missing"),
-        ("train", "epochs: 5", "epochs: 5\n  steps: 0", "train.steps: got 0, expected greater"),
+        ("train", "name: muon", "name: adagrad", "train.optimizer"),
+        ("train", "name: cosine_decay", "name: step", "train.schedule"),
+        ("train", "name: cosine_decay", "name: inverse_time_decay", "schedule.decay_rate: missing"),
+        ("train", "epochs: 8", "epochs: 8\n  steps: 0", "train.steps: got 0, expected greater"),
         (
             "train",
-            "rate: 0.001",
-            "rate: -1",
+            " learning_rate: 0.24",
+            " learning_rate: -1",
             "train.optimizer.learning_rate: got -1, expected greater",
         ),
-        ("train", "rate: 0.001", "rate: .inf", "train.optimizer.learning_rate: got inf, expected"),
-        ("train", "learning_rate:", "lr:", "train.optimizer.lr: unknown key"),
+        (
+            "train",
+            " learning_rate: 0.24",
+            " learning_rate: .inf",
+            "train.optimizer.learning_rate: got inf, expected",
+        ),
+        ("train", " learning_rate:", " lr:", "train.optimizer.lr: unknown key"),
         ("train", "loss: categorical_crossentropy", "loss: hinge", "train.loss: got 'hinge'"),
+        (
+            "train",
+            "loss: categorical_crossentropy",
+            "loss: mean_squared_error",
+            "train.label_smoothing: got 0.1, expected 0 unless train.loss is categorical_cross",
+        ),
+        ("train", "label_smoothing: 0.1", "label_smoothing: 1.0", "train.label_smoothing: got 1.0"),
+        ("train", "flip: alternating", "flip: both", "train.augmentation.flip: got 'both'"),
+        ("train", "shift: 1", "shift: 28", "train.augmentation.shift: got 28, expected less"),
+        ("train", "shift: 1", "erase: 29", "train.augmentation.erase: got 29, expected less"),
+        ("train", "warmup: 0.2", "warmup: 1.0", "train.schedule.warmup: got 1.0, expected less"),
+        ("train", "ns_steps: 3", "ns_steps: 0", "train.optimizer.ns_steps: got 0, expected"),
+        ("evaluate", "average: true", "average: 1", "evaluate.mirror_average: got 1, expected"),
         ("split", "size: 10000", "size: 9995", "split.size: got 9995, expected a multiple of"),
         (
             "split",
@@ -124,7 +142,7 @@ def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
 def test_numbers_are_those_that_dvc_reads(tmp_path: Path) -> None:
     """YAML 1.1 would read 1e-3 as a string."""
     path = tmp_path / "params.yaml"
-    path.write_text(TEXT.replace("rate: 0.001", "rate: 1e-3"))
+    path.write_text(TEXT.replace(" learning_rate: 0.24", " learning_rate: 1e-3"))
     assert params.read(path, "train", train.Params).optimizer.learning_rate == 0.001
 
 

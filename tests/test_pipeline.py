@@ -1,10 +1,13 @@
 """`dvc repro` on the real, full data in a clone: it runs what it must, and nothing else."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,21 +115,48 @@ def test_a_parameter_runs_its_stage_and_those_after(small, section, settings, st
     assert repro(small) == []
 
 
+def test_a_killed_repro_goes_on_with_the_same_bytes(small: Path) -> None:
+    state, model = small / "data/state/train.npz", small / "data/model/model.keras"
+    change(small, "train", epochs=4)
+    try:
+        process = subprocess.Popen(
+            ["dvc", "repro", "train"],
+            cwd=small,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while process.poll() is None and not state.exists():
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not model.exists()
+        assert "train: goes on after epoch" in run("dvc", "repro", "train", cwd=small)
+        assert not state.exists()
+        resumed = sha256(model)
+        whole = run("dvc", "repro", "--force", "--no-run-cache", "train", cwd=small)
+        assert "goes on" not in whole
+        assert sha256(model) == resumed
+    finally:
+        run("git", "checkout", "--quiet", ".", cwd=small)
+        run("dvc", "checkout", "--quiet", "dvc.yaml", cwd=small)
+
+
 def test_two_commits_compare_in_a_clone_without_data(small: Path, tmp_path: Path) -> None:
     before = json.loads((small / "metrics/evaluate.json").read_text())
-    change(small, "train", batch_size=64)
+    change(small, "train", batch_size=128)
     assert repro(small) == ["train", "evaluate"]
-    commit(small, "batch 64")
+    commit(small, "batch 128")
     after = json.loads((small / "metrics/evaluate.json").read_text())
     bare = tmp_path / "bare"
     run("git", "clone", "--quiet", small, bare, cwd=tmp_path)
     assert not (bare / "data/raw").exists()
     params = json.loads(run("dvc", "params", "diff", "HEAD~1", "--json", cwd=bare))
-    assert params == {"params.yaml": {"train.batch_size": {"old": 32, "new": 64, "diff": 32}}}
+    assert params == {"params.yaml": {"train.batch_size": {"old": 256, "new": 128, "diff": -128}}}
     metrics = json.loads(run("dvc", "metrics", "diff", "HEAD~1", "--json", cwd=bare))
     accuracy = metrics["metrics/evaluate.json"]["accuracy"]
     assert (accuracy["old"], accuracy["new"]) == (before["accuracy"], after["accuracy"])
-    assert metrics["metrics/train.json"]["steps"] == {"old": 1563, "new": 782, "diff": -781}
+    assert metrics["metrics/train.json"]["steps"] == {"old": 196, "new": 391, "diff": 195}
     shown = json.loads(run("dvc", "metrics", "show", "--json", cwd=bare))
     assert shown[""]["data"]["metrics/evaluate.json"]["data"] == after
     run("dvc", "plots", "diff", "HEAD~1", "--out", tmp_path / "plots", cwd=bare)

@@ -1,7 +1,9 @@
 """The optimizers are Keras's, with the arguments that params.yaml gives."""
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
@@ -10,9 +12,9 @@ from fashion_mnist import recipe
 CONSTANT = recipe.Constant(name="constant")
 
 
-def described(optimizer: Any) -> tuple[type, dict]:
+def described(optimizer: Any) -> tuple[str, dict]:
     """Return class and settings of an optimizer, without the name that Keras counts up."""
-    return type(optimizer), optimizer.get_config() | {"name": None}
+    return type(optimizer).__name__, optimizer.get_config() | {"name": None}
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,9 @@ def described(optimizer: Any) -> tuple[type, dict]:
         {"name": "adam"},
         {"name": "adam", "learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3},
         {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.05},
+        {"name": "muon", "learning_rate": 0.2, "momentum": 0.6, "ns_steps": 3, "rms_rate": None}
+        | {"weight_decay": 0.1, "adam_lr_ratio": 0.1, "adam_beta_1": 0.8, "adam_beta_2": 0.99}
+        | {"adam_weight_decay": 0.2},
         {"name": "rmsprop", "learning_rate": 0.01, "rho": 0.5, "momentum": 0.5, "epsilon": 1e-3},
         {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": True},
     ],
@@ -29,13 +34,13 @@ def test_optimizer_is_what_keras_would_build(keras: Any, arguments: dict) -> Non
     parsed = TypeAdapter(recipe.Optimizer).validate_python(arguments)
     name = arguments["name"]
     expected = keras.optimizers.get({"class_name": name, "config": arguments})
-    assert described(recipe.build(parsed, CONSTANT)) == described(expected)
+    assert described(recipe.build(parsed, CONSTANT, 10)) == described(expected)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon", "rmsprop", "sgd"])
 def test_defaults_are_those_of_keras(keras: Any, name: str) -> None:
     parsed = TypeAdapter(recipe.Optimizer).validate_python({"name": name})
-    assert described(recipe.build(parsed, CONSTANT)) == described(keras.optimizers.get(name))
+    assert described(recipe.build(parsed, CONSTANT, 10)) == described(keras.optimizers.get(name))
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
@@ -43,7 +48,7 @@ def test_inverse_time_decay_is_that_of_keras_2(keras: Any, name: str) -> None:
     """`rate / (1 + decay * step)`, with the step before the update."""
     optimizer = TypeAdapter(recipe.Optimizer).validate_python({"name": name, "learning_rate": 0.5})
     schedule = recipe.InverseTimeDecay(name="inverse_time_decay", decay_rate=0.25)
-    built = recipe.build(optimizer, schedule)
+    built = recipe.build(optimizer, schedule, 10)
     variable = keras.Variable([1.0])
     for step in range(4):
         assert float(built.learning_rate) == pytest.approx(0.5 / (1 + 0.25 * step))
@@ -51,3 +56,25 @@ def test_inverse_time_decay_is_that_of_keras_2(keras: Any, name: str) -> None:
         built.apply([keras.ops.ones(1)], [variable])
         if name == "sgd":
             assert before - float(variable[0]) == pytest.approx(0.5 / (1 + 0.25 * step))
+
+
+def test_cosine_decay_rises_and_falls_to_nothing(keras: Any) -> None:
+    optimizer = TypeAdapter(recipe.Optimizer).validate_python({"name": "sgd", "learning_rate": 0.5})
+    schedule = recipe.CosineDecay(name="cosine_decay", warmup=0.2)
+    rate = recipe.build(optimizer, schedule, 50).get_config()["learning_rate"]
+    rate = keras.optimizers.schedules.deserialize(rate)
+    found = [float(rate(step)) for step in range(51)]
+    expected = [0.05 * step for step in range(10)]
+    expected += [0.25 * (1 + math.cos(math.pi * step / 40)) for step in range(41)]
+    assert found == pytest.approx(expected, abs=1e-6)
+    without = recipe.build(optimizer, recipe.CosineDecay(name="cosine_decay"), 50)
+    assert float(without.learning_rate) == 0.5
+
+
+def test_label_smoothing(keras: Any) -> None:
+    labels = np.eye(10, dtype=np.float32)[:3]
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(10), 3).astype(np.float32)
+    found = recipe.loss("categorical_crossentropy", 0.2)(labels, probabilities)
+    softened = 0.8 * labels + 0.02
+    assert float(found) == pytest.approx(-(softened * np.log(probabilities)).sum(axis=1).mean())
+    assert recipe.loss("mean_squared_error", 0.0) == "mean_squared_error"

@@ -22,11 +22,18 @@ SMALL = {
     "convolutions": [{"channels": 4, "stride": 2, "pool": 2}],
     "dense": [{"units": 10, "dropout": 0.2, "activation": "softmax"}],
 }
+PLAIN = {
+    "optimizer": {"name": "adam"},
+    "schedule": {"name": "constant"},
+    "label_smoothing": 0.0,
+    "augmentation": None,
+}
 
 
 def small(pipeline: Pipeline, **settings: Any) -> Pipeline:
-    """Let the pipeline train a small model with BatchNorm and dropout."""
-    pipeline.params["train"] |= {"model": "fashion_cnn", "arguments": SMALL} | settings
+    """Let the pipeline train a small model with BatchNorm and dropout, without any trick."""
+    model = {"model": "fashion_cnn", "arguments": SMALL}
+    pipeline.params["train"] |= model | PLAIN | settings
     pipeline.set("train.seed", 27)
     return pipeline
 
@@ -39,20 +46,23 @@ def metrics(pipeline: Pipeline) -> dict[str, Any]:
     return json.loads((pipeline.folder / "metrics/train.json").read_text())
 
 
-def test_lenet_gives_the_same_bytes_in_another_process(finished: Pipeline, copy: Pipeline) -> None:
+def test_default_recipe_gives_the_same_bytes_in_another_process(
+    finished: Pipeline, copy: Pipeline
+) -> None:
     for name in OUTPUTS:
         (copy.folder / name).unlink()
     done = copy.run("train", PYTHONHASHSEED="1", TF_ENABLE_ONEDNN_OPTS="0", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert outputs(copy) == outputs(finished)
-    assert "Total params: 1,256,080" in done.stdout
+    assert "Total params: 164,440" in done.stdout
     assert "Epoch 2/2" in done.stdout
 
 
 def test_model_loads_and_predicts_what_was_scored(keras: Any, finished: Pipeline) -> None:
     model = keras.saving.load_model(finished.folder / "data/model/model.keras")
     images = np.load(finished.folder / "data/prepared/test/images.npy")
-    probabilities = model.predict(images, batch_size=256, verbose=0)
+    views = [model.predict(view, verbose=0) for view in (images, images[:, :, ::-1])]
+    probabilities = np.mean(views, axis=0)
     table = pd.read_csv(finished.folder / "metrics/predictions.csv")
     assert np.allclose(probabilities.max(axis=1), table["confidence"], atol=1e-6)
 
@@ -61,10 +71,19 @@ def test_metrics_tell_cost_and_result(finished: Pipeline) -> None:
     found = metrics(finished)
     history = pd.read_csv(finished.folder / "metrics/history.csv")
     assert history["epoch"].tolist() == [1, 2]
-    assert found["parameters"] == {"total": 1256080, "trainable": 1256080, "non_trainable": 0}
-    # Multiply-adds of the two convolutions and two dense layers, twice; the rest is biases.
-    products = 2 * (28**2 * 25 * 20 + 14**2 * 25 * 20 * 50 + 2450 * 500 + 500 * 10)
-    assert products < found["flops_per_image"] < 1.01 * products
+    # The whitening kernel, and mean and variance of each channel of BatchNorm, do not learn.
+    fixed = 32 + 2 * 2 * (24 + 48 + 96)
+    assert found["parameters"] == {
+        "total": 164_440,
+        "trainable": 164_440 - fixed,
+        "non_trainable": fixed,
+    }
+    # Multiply-adds of the convolutions and the dense layer, twice; the rest is BatchNorm and such.
+    products = 27**2 * 4 * 8 + 96 * 10
+    for side, inputs, width in ((27, 8, 24), (13, 24, 48), (6, 48, 96)):
+        products += 9 * (side**2 * inputs * width + (side // 2) ** 2 * width**2)
+    products *= 2
+    assert products < found["flops_per_image"] < 1.03 * products
     assert found["steps"] == 2 * 7
     assert found["images_seen"] == 2 * 200
     assert found["saved_epoch"] == 2
@@ -168,14 +187,14 @@ def test_many_steps_are_averaged() -> None:
 
 def test_convnet_is_trained_on_logits(copy: Pipeline) -> None:
     """convnet starts with a cost of tens of thousands, which clipped probabilities would hide."""
-    copy.params["train"] |= {"model": "convnet"}
+    copy.params["train"] |= {"model": "convnet", "arguments": {}} | PLAIN
     copy.set("train.epochs", 1)
     copy.run_all("train")
     assert pd.read_csv(copy.folder / "metrics/steps.csv")["loss"][0] > 1000
 
 
 def test_another_section_of_another_file(copy: Pipeline) -> None:
-    section = copy.params["train"] | {"model": "dense", "epochs": 1}
+    section = copy.params["train"] | {"model": "dense", "arguments": {}, "epochs": 1}
     YAML(typ="safe").dump({"a": {"b": section}}, copy.folder / "other.yaml")
     copy.commands["train"] += " --params other.yaml --section a.b"
     copy.run_all("train")
@@ -186,9 +205,7 @@ def test_another_section_of_another_file(copy: Pipeline) -> None:
 
 def test_loss_that_becomes_nan(copy: Pipeline) -> None:
     small(copy, optimizer={"name": "sgd", "learning_rate": 1e30}, loss="mean_squared_error")
-    copy.refuses(
-        "train", "the loss became", "in epoch", "train.optimizer.learning_rate below 1e+30"
-    )
+    copy.refuses("train", "the loss became", "in epoch", "a lower train.optimizer.learning_rate")
 
 
 def test_not_a_number_in_the_images(copy: Pipeline) -> None:

@@ -1,0 +1,124 @@
+"""What each trick of the default recipe is worth: accuracy and cost with one of them left out.
+
+In a round the recipe of params.yaml and every variant of it train once on data/prepared/train with
+the same seed, each in a process of its own, one after the other. They are scored on the balanced
+sample that `split` draws from the training file (data/prepared/test with the default parameters);
+t10k stays closed. Runs are added to the JSON file one by one, and those in it are not repeated
+unless their settings have changed.
+
+Run `dvc repro preprocess` first, then `python -m benchmarks.ablation --seeds 3`.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from benchmarks import trial
+from fashion_mnist.artifacts import new_file
+
+DATA = Path("data/prepared/train"), Path("data/prepared/test")
+
+# What is changed in section `train`, as paths into it.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "the recipe": {},
+    "first layer learns its filters, no whitening": {"arguments.whitening": False},
+    "no identity at the start": {"arguments.identity": False},
+    "BatchNorm momentum 0.99": {"arguments.momentum": 0.99},
+    "logits not scaled down": {"arguments.head": 1.0},
+    "Nesterov SGD, no Muon": {
+        "optimizer": {"name": "sgd", "learning_rate": 0.5, "momentum": 0.85, "nesterov": True}
+    },
+    "AdamW, no Muon": {"optimizer": {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.01}},
+    "constant learning rate": {"schedule": {"name": "constant"}},
+    "no label smoothing": {"label_smoothing": 0.0},
+    "random flips, not alternating": {"augmentation.flip": "random"},
+    "no flips": {"augmentation.flip": "none"},
+    "no shifts": {"augmentation.shift": 0},
+}
+
+HEADER = """\
+| | without mirror average | difference | with it | difference | cost |
+|---|--:|--:|--:|--:|--:|
+"""
+
+
+def apply(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of section `train` in which the values at some paths are others."""
+    changed = deepcopy(settings)
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        section = changed
+        for key in parents:
+            section = section[key]
+        section[last] = value
+    return changed
+
+
+def render(runs: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of means and standard deviations over the seeds, in points.
+
+    A difference is the mean, with its standard error, of those to the recipe with the same seed;
+    cost is the median ratio of the times.
+    """
+    recipe = {run["seed"]: run for run in runs if run["variant"] == "the recipe"}
+    rows = []
+    for variant in VARIANTS:
+        own = [run for run in runs if run["variant"] == variant and run["seed"] in recipe]
+        if len(own) < 2:
+            continue
+        cells = []
+        for key in ("accuracy", "mirror_average"):
+            values = [100 * run[key] for run in own]
+            differences = [100 * (run[key] - recipe[run["seed"]][key]) for run in own]
+            error = statistics.stdev(differences) / len(own) ** 0.5
+            cells.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}")
+            cells.append(f"{statistics.mean(differences):+.2f} ± {error:.2f}" if error else "")
+        cost = statistics.median(run["seconds"] / recipe[run["seed"]]["seconds"] for run in own)
+        rows.append(f"| {variant} | {' | '.join(cells)} | {cost:.2f} |\n")
+    return HEADER + "".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ablation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="of each (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, help="other than those of params.yaml")
+    parser.add_argument(
+        "--output", type=Path, default=Path("benchmarks/ablation.json"), help="JSON file"
+    )
+    args = parser.parse_args()
+    recipe = YAML(typ="safe").load(Path("params.yaml"))["train"]
+    if args.epochs:
+        recipe["epochs"] = args.epochs
+    runs: list[dict[str, Any]] = []
+    if args.output.exists():
+        runs = json.loads(args.output.read_text(encoding="utf-8"))
+    wanted = {
+        (variant, seed): apply(recipe, changes) | {"seed": seed}
+        for seed in range(1, args.seeds + 1)
+        for variant, changes in VARIANTS.items()
+    }
+    runs = [run for run in runs if run["settings"] in wanted.values()]
+    done = {(run["variant"], run["seed"]) for run in runs}
+    for (variant, seed), settings in wanted.items():
+        if (variant, seed) in done:
+            continue
+        figures = trial.run(settings, DATA)
+        runs.append({"variant": variant, "seed": seed} | figures | {"settings": settings})
+        print(f"{variant}, seed {seed}: {figures}", file=sys.stderr, flush=True)
+        with new_file(args.output) as temporary:
+            temporary.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+    print(render(runs), end="")
+
+
+if __name__ == "__main__":
+    main()

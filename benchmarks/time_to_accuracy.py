@@ -1,0 +1,186 @@
+"""What accuracy costs: recipes against LeNet as it was published, side by side.
+
+The unit of cost is L, the time that LeNet takes as published: five epochs of all 60,000 images in
+batches of 32 by a plain `Model.fit`, in the environment that TensorFlow sets up itself. In a round
+LeNet and then every recipe train once on the same 60,000, each in a process of its own, so that a
+slow minute slows both; a round is a seed. All are scored on t10k.
+
+Runs are added to the JSON file one by one, and those in it are not repeated unless the recipe has
+changed, so an interrupted benchmark goes on. The published systems stand in the picture too: with
+the accuracy in published/metrics, and what their images take at the rate of a short training.
+
+Run `dvc repro published/dvc.yaml:preprocess` first, then
+`python -m benchmarks.time_to_accuracy --seeds 5`.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from ruamel.yaml import YAML
+
+from benchmarks import trial
+from fashion_mnist.artifacts import new_file
+
+# Name, parameter file and section.
+RECIPES = {"default": ("params.yaml", "train")}
+BASELINE = "lenet, plain Keras"
+SETS = Path("data/published/sets")
+METRICS = Path("published/metrics/systems")
+SHORT, LONG = 50, 350  # steps; their difference is what a training's rate is taken from
+
+HEADER = """\
+| | accuracy | with mirror average | cost in L | images a second | MFLOPs an image | memory, MiB |
+|---|--:|--:|--:|--:|--:|--:|
+"""
+
+
+def folders(name: str) -> tuple[Path, Path]:
+    """Return the training set and t10k of a set of published/params.yaml."""
+    return SETS / name / "prepared/train", SETS / name / "prepared/test"
+
+
+def measure(results: dict[str, Any], seeds: int, save: Callable[[], None]) -> None:
+    """Add the runs of seeds 1 to `seeds` that are missing."""
+    recipes = {}
+    for name, (path, section) in RECIPES.items():
+        settings: Any = YAML(typ="safe").load(Path(path))
+        for key in section.split("."):
+            settings = settings[key]
+        recipes[name] = settings
+    for seed in range(1, seeds + 1):
+        missing = []
+        for name, settings in recipes.items():
+            wanted = settings | {"seed": seed}
+            done = [run for run in results["runs"] if run.get("settings") == wanted]
+            if not done:
+                missing.append((name, wanted))
+        if not missing:
+            continue
+        baseline = trial.run(trial.PLAIN, folders("all"))
+        results["runs"].append({"system": BASELINE, "cost": 1.0} | baseline)
+        save()
+        for name, settings in missing:
+            figures = trial.run(settings, folders("all"))
+            cost = figures["seconds"] / baseline["seconds"]
+            run = {"system": name, "cost": cost} | figures | {"settings": settings}
+            results["runs"].append(run)
+            print(f"seed {seed}: {run}", file=sys.stderr, flush=True)
+            save()
+
+
+def measure_published(results: dict[str, Any], save: Callable[[], None]) -> None:
+    """Add the published systems that are missing: accuracy, and cost by a short training."""
+    parameters = YAML(typ="safe").load(Path("published/params.yaml"))
+    for name, system in parameters["systems"].items():
+        if name in results["published"]:
+            continue
+        trained = json.loads((METRICS / name / "train.json").read_text(encoding="utf-8"))
+        scored = json.loads((METRICS / name / "evaluate.json").read_text(encoding="utf-8"))
+        train, _ = folders(system["sets"])
+        data = train, folders("all")[1]
+        settings = system["train"] | {"select": "last"}
+        few, many = (
+            trial.run(settings | {"steps": steps, "epochs": 100}, data) for steps in (SHORT, LONG)
+        )
+        rate = (many["images"] - few["images"]) / (many["seconds"] - few["seconds"])
+        baseline = results["runs"][-1]["seconds"] / results["runs"][-1]["cost"]
+        cost = trained["images_seen"] / rate / baseline
+        results["published"][name] = {"accuracy": scored["accuracy"], "cost": cost}
+        print(f"{name}: {results['published'][name]}", file=sys.stderr, flush=True)
+        save()
+
+
+def render(results: dict[str, Any]) -> str:
+    """Return a Markdown table: a row a system, mean and standard deviation over its runs."""
+    rows = []
+    for name in (BASELINE, *RECIPES):
+        runs = [run for run in results["runs"] if run["system"] == name]
+        if not runs:
+            continue
+        accuracy, mirrored = (
+            _spread([run[key] for run in runs]) for key in ("accuracy", "mirror_average")
+        )
+        cost = statistics.median(run["cost"] for run in runs)
+        rate = statistics.median(run["images"] / run["seconds"] for run in runs)
+        memory = max(run["peak_mib"] for run in runs)
+        flops = runs[0]["flops_per_image"] / 1e6
+        cells = [
+            accuracy,
+            mirrored,
+            f"{cost:.2f}",
+            f"{rate:,.0f}",
+            f"{flops:.1f}",
+            f"{memory:,.0f}",
+        ]
+        rows.append(f"| {name} ({len(runs)} runs) | {' | '.join(cells)} |\n")
+    return HEADER + "".join(rows)
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Draw accuracy against cost: every run of a recipe, and the published systems."""
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for name, point in results["published"].items():
+        axis.plot(point["cost"], 100 * point["accuracy"], "o", color="tab:gray")
+        axis.annotate(
+            name,
+            (point["cost"], 100 * point["accuracy"]),
+            xytext=(5, -3),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    for name in (BASELINE, *RECIPES):
+        runs = [run for run in results["runs"] if run["system"] == name]
+        key = "accuracy" if name == BASELINE else "mirror_average"
+        points = [run["cost"] for run in runs], [100 * run[key] for run in runs]
+        axis.plot(*points, "^", label=f"{name} ({len(runs)} seeds)")
+    axis.set_xscale("log")
+    axis.set_xlabel("cost of the training in L, the time of LeNet as published (log scale)")
+    axis.set_ylabel("accuracy on t10k, %")
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower right")
+    with new_file(path) as temporary:
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+
+
+def _spread(values: list[float]) -> str:
+    deviation = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.2f}{deviation}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.time_to_accuracy",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="of each (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("benchmarks/time_to_accuracy.json"), help="JSON file"
+    )
+    parser.add_argument(
+        "--figure", type=Path, default=Path("docs/time_to_accuracy.png"), help="PNG file"
+    )
+    args = parser.parse_args()
+    results: dict[str, Any] = {"runs": [], "published": {}}
+    if args.output.exists():
+        results = json.loads(args.output.read_text(encoding="utf-8"))
+
+    def save() -> None:
+        with new_file(args.output) as temporary:
+            temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+    measure(results, args.seeds, save)
+    measure_published(results, save)
+    draw(results, args.figure)
+    print(render(results), end="")
+
+
+if __name__ == "__main__":
+    main()

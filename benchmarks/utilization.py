@@ -1,0 +1,90 @@
+"""How much of the processor a training uses, as a share of what a matrix product gets out of it.
+
+Times in turn, several times over: a product of two square matrices; a bare step of the recipe
+(forward, backward, update) on one batch in memory; the same number of steps by `Model.fit`, which
+adds batches, augmentation, metrics and callbacks. Prints GFLOP/s, counting a step as three times
+the operations of the way forward. A recipe of its own file can be given.
+
+Run `dvc repro preprocess` first, then `python -m benchmarks.utilization`.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fashion_mnist import determinism, models, params, prepared, recipe
+from fashion_mnist.prepared import Prepared
+from stages import train
+
+SIDE = 3000  # of the matrices
+STEPS = 30  # each time
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.utilization", description=__doc__)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
+    parser.add_argument("--section", default="train", help="section of it (default: %(default)s)")
+    parser.add_argument("--data", type=Path, default=Path("data/prepared/train"), help="images")
+    parser.add_argument("--repeats", type=int, default=7, help="of each (default: %(default)s)")
+    args = parser.parse_args()
+    settings = params.read(args.params, args.section, train.Params)
+    data = prepared.load(args.data)
+    determinism.start(settings.seed)
+
+    import tensorflow as tf
+
+    from fashion_mnist.batches import Batches
+
+    images = STEPS * settings.batch_size
+    data = Prepared(data.images[:images], data.labels[:images])
+    batches = Batches(data, settings.batch_size, settings.seed, augmentation=settings.augmentation)
+    model = models.build(settings.model, settings.arguments)
+    models.adapt(settings.model, model, data.images)
+    model.compile(
+        recipe.build(settings.optimizer, settings.schedule, settings.epochs * STEPS),
+        recipe.loss(settings.loss, settings.label_smoothing),
+        metrics=["accuracy"],
+    )
+    batch = [tf.constant(part) for part in batches[0]]
+    matrix = tf.random.normal((SIDE, SIDE))
+    product = tf.function(tf.matmul)
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def step() -> None:
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(batch[0], batch[1], model(batch[0], training=True))
+        weights = model.trainable_weights
+        model.optimizer.apply(tape.gradient(loss, [weight.value for weight in weights]), weights)
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            step()
+
+    work: dict[str, tuple[Callable[[], object], float]] = {
+        "matrix product": (lambda: product(matrix, matrix).numpy(), 2 * SIDE**3),
+        "bare step": (steps, 3 * train.flops(model) * images),
+        "Model.fit": (
+            lambda: model.fit(batches, shuffle=False, verbose=0),
+            3 * train.flops(model) * images,
+        ),
+    }
+    for call, _ in work.values():
+        call()  # builds the graph
+    rates: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(args.repeats):
+        for name, (call, operations) in work.items():
+            began = time.perf_counter()
+            call()
+            rates[name].append(operations / 1e9 / (time.perf_counter() - began))
+    print("| | GFLOP/s | share of the matrix product |")
+    print("|---|--:|--:|")
+    for name, found in rates.items():
+        # Neighbours in time are compared, so that a slow minute slows both.
+        shares = [a / b for a, b in zip(found, rates["matrix product"], strict=True)]
+        print(f"| {name} | {statistics.median(found):.0f} | {statistics.median(shares):.2f} |")
+
+
+if __name__ == "__main__":
+    main()

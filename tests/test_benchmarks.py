@@ -1,0 +1,79 @@
+"""The benchmarks measure what they say, on a few images; nothing here looks at the time taken."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from benchmarks import ablation, time_to_accuracy, trial
+from stages import train
+from tests.conftest import ROOT, Pipeline
+from tests.test_train import metrics
+
+RECIPE = YAML(typ="safe").load(ROOT / "params.yaml")["train"]
+
+
+def sets(pipeline: Pipeline) -> tuple[Path, Path]:
+    return pipeline.folder / "data/prepared/train", pipeline.folder / "data/prepared/test"
+
+
+def test_trial_trains_what_the_stage_trains(finished: Pipeline) -> None:
+    figures = trial.run(finished.params["train"], sets(finished))
+    assert figures["images"] == metrics(finished)["images_seen"]
+    assert figures["flops_per_image"] == metrics(finished)["flops_per_image"]
+    scored = YAML(typ="safe").load(finished.folder / "metrics/evaluate.json")
+    assert figures["mirror_average"] == scored["accuracy"]
+    assert figures["seconds"] > 0
+    assert 300 < figures["peak_mib"] < 4000
+
+
+def test_plain_trial_is_lenet_as_published(finished: Pipeline) -> None:
+    figures = trial.run(trial.PLAIN, sets(finished))
+    assert figures["images"] == 5 * 200
+    assert figures["flops_per_image"] == 13_095_520  # published/metrics/systems/lenet
+    assert figures["accuracy"] > 0.3
+
+
+@pytest.mark.parametrize("variant", ablation.VARIANTS)
+def test_a_variant_is_a_recipe_that_differs(variant: str) -> None:
+    changed = ablation.apply(RECIPE, ablation.VARIANTS[variant])
+    train.Params.model_validate(changed)
+    assert (changed == RECIPE) == (variant == "the recipe")
+    for path in ablation.VARIANTS[variant]:
+        assert path.split(".")[0] in RECIPE
+
+
+def test_ablation_compares_runs_of_the_same_seed() -> None:
+    def run(variant: str, seed: int, accuracy: float, seconds: float) -> dict[str, Any]:
+        scores = {"accuracy": accuracy, "mirror_average": accuracy + 0.01}
+        return {"variant": variant, "seed": seed, "seconds": seconds} | scores
+
+    runs = [
+        *[run("the recipe", 1, 0.90, 10), run("the recipe", 2, 0.92, 20)],
+        *[run("no shifts", 1, 0.88, 11), run("no shifts", 2, 0.91, 24)],
+    ]
+    rows = ablation.render(runs).splitlines()[2:]
+    assert rows == [
+        "| the recipe | 91.00 ± 1.41 | | 92.00 ± 1.41 | | 1.00 |".replace("| | ", "|  | "),
+        "| no shifts | 89.50 ± 2.12 | -1.50 ± 0.50 | 90.50 ± 2.12 | -1.50 ± 0.50 | 1.15 |",
+    ]
+
+
+def test_table_and_picture_of_cost(tmp_path: Path) -> None:
+    figures = {"images": 100, "peak_mib": 1000.4, "flops_per_image": 13_095_520}
+    scores = {"accuracy": 0.91, "mirror_average": 0.9}
+    better = {"accuracy": 0.94, "mirror_average": 0.942}
+    runs = [
+        {"system": time_to_accuracy.BASELINE, "cost": 1.0, "seconds": 10} | figures | scores,
+        {"system": "default", "cost": 0.5, "seconds": 5} | figures | better,
+        {"system": "default", "cost": 0.7, "seconds": 5} | figures | better | {"accuracy": 0.95},
+    ]
+    results = {"runs": runs, "published": {"dense": {"accuracy": 0.87, "cost": 0.1}}}
+    rows = time_to_accuracy.render(results).splitlines()[2:]
+    assert rows == [
+        "| lenet, plain Keras (1 runs) | 91.00 | 90.00 | 1.00 | 10 | 13.1 | 1,000 |",
+        "| default (2 runs) | 94.50 ± 0.71 | 94.20 ± 0.00 | 0.60 | 20 | 13.1 | 1,000 |",
+    ]
+    time_to_accuracy.draw(results, tmp_path / "cost.png")
+    assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
