@@ -55,7 +55,7 @@ def test_ablation_compares_runs_of_the_same_seed() -> None:
     ]
     rows = ablation.render(runs).splitlines()[2:]
     assert rows == [
-        "| the recipe | 91.00 ± 1.41 | | 92.00 ± 1.41 | | 1.00 |".replace("| | ", "|  | "),
+        "| the recipe | 91.00 ± 1.41 |  | 92.00 ± 1.41 |  | 1.00 |",
         "| no shifts | 89.50 ± 2.12 | -1.50 ± 0.50 | 90.50 ± 2.12 | -1.50 ± 0.50 | 1.15 |",
     ]
 
