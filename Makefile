@@ -5,12 +5,18 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: repro test lint format lock
+.PHONY: repro compare report test lint format lock
 
 repro: .venv/installed # run the pipeline, then say what it reached, beside what is committed
 	.venv/bin/dvc repro
 	.venv/bin/dvc metrics diff --all --no-path --targets metrics/train.json metrics/evaluate.json
 	.venv/bin/dvc plots show --out dvc_plots
+
+compare: .venv/installed-review # is the working tree better than BASE? (default: where it left main)
+	.venv/bin/python -m review compare $(BASE)
+
+report: .venv/installed-review # the same as report.html, with charts and pictures
+	.venv/bin/python -m review report $(BASE)
 
 test: lint # lint, types and all tests
 	.venv/bin/pytest
@@ -19,6 +25,8 @@ lint: .venv/installed-dev
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/zizmor --offline --quiet --no-progress .github
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: .venv/installed-dev
 	.venv/bin/ruff format .
@@ -26,11 +34,18 @@ format: .venv/installed-dev
 
 lock: .venv/installed-dev # resolve the dependencies of pyproject.toml anew
 	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --output-file requirements.lock
-	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	.venv/bin/uv pip compile --quiet --upgrade --group review --constraint requirements.lock --output-file requirements-review.lock
+	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --extra dev --group review --constraint requirements.lock --constraint requirements-review.lock --output-file requirements-dev.lock
 
 .venv/installed: requirements.lock
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	touch $@
+
+# Neither TensorFlow nor DVC.
+.venv/installed-review: requirements-review.lock
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --require-hashes --requirement requirements-review.lock
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.lock

@@ -7,11 +7,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from ruamel.yaml import YAML
 
 from fashion_mnist import determinism
@@ -20,9 +22,18 @@ from stages.download import FILES
 
 ROOT = Path(__file__).parent.parent
 FIXTURE = Path(__file__).parent / "fixture"
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 
 # dvc, and the python of its stages, also where the virtual environment is not activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command that must succeed and return what it printed."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 class Pipeline:
@@ -108,6 +119,32 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     pipeline = Pipeline(tmp_path_factory.mktemp("finished"))
     pipeline.run_all("download", "split", "preprocess", "train", "evaluate")
     return pipeline
+
+
+@pytest.fixture(scope="session")
+def tracked(finished: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished pipeline as a repository of git and DVC with one commit; leave it alone."""
+    folder = tmp_path_factory.mktemp("tracked")
+    shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
+    for name in (".gitignore", "data/.gitignore", ".dvcignore", "dvc.yaml", "requirements.lock"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("fashion_mnist", "published", "stages"):
+        shutil.copytree(ROOT / name, folder / name)
+    run("git", "init", "--quiet", "--initial-branch", "main", cwd=folder)
+    run("dvc", "init", cwd=folder)
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
+    run("dvc", "commit", "--force", "dvc.yaml", cwd=folder)
+    run("git", "add", "--all", cwd=folder)
+    run("git", *AUTHOR, "commit", "--quiet", "--message", "first", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

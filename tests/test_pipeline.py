@@ -17,19 +17,20 @@ from ruamel.yaml import YAML
 from fashion_mnist import idx
 from fashion_mnist.artifacts import sha256
 from stages.download import CSV, HALVES
-from tests.conftest import ROOT, kaggle_table
+from tests.conftest import AUTHOR, ROOT, kaggle_table
 
 pytestmark = pytest.mark.slow
 
-AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 ALL = ["download", "split", "preprocess", "train", "evaluate"]
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command that must succeed and return what it printed."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    """Run a command that must succeed and return all that it printed."""
+    done = subprocess.run(
+        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def commit(folder: Path, message: str) -> None:
@@ -163,6 +164,74 @@ def test_two_commits_compare_in_a_clone_without_data(small: Path, tmp_path: Path
     page = (tmp_path / "plots/index.html").read_text()
     for revision in ("workspace", "HEAD~1"):
         assert f'"rev": "{revision}"' in page
+
+
+def review(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "review", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_spread_trains_with_several_seeds(small: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    run("git", "clone", "--quiet", small, folder, cwd=small)
+    cache = run("dvc", "cache", "dir", cwd=small).strip()
+    run("dvc", "config", "--local", "cache.dir", cache, cwd=folder)
+    done = review(folder, "spread", "--seeds", "2")
+    assert done.returncode == 0, done.stderr
+    assert "accuracy: mean 0." in done.stdout
+    # The data stages did not run again.
+    assert set(re.findall(r"Running stage '([^']+)'", done.stderr)) == {"train", "evaluate"}
+    spread = json.loads((folder / "metrics/spread.json").read_text())
+    accuracy = spread["scores"]["accuracy"]
+    values = list(accuracy["seeds"].values())
+    assert list(accuracy["seeds"]) == ["seed_1", "seed_2"]
+    assert values[0] != values[1]
+    assert accuracy["mean"] == pytest.approx(sum(values) / 2)
+    assert accuracy["low"] < min(values) < max(values) < accuracy["high"]
+    # It trains in a place of its own.
+    assert run("git", "status", "--porcelain", cwd=folder) == "?? metrics/spread.json\n"
+    assert not list((folder / ".dvc/tmp/spread").rglob("dvc.yaml"))
+    # The same recipe is no other recipe, and a second time nothing is left to be trained.
+    commit(folder, "spread")
+    done = review(folder, "spread", "--seeds", "2")
+    assert "Running stage" not in done.stderr
+    assert run("git", "status", "--porcelain", cwd=folder) == ""
+    lenient = {"accuracy": 0.0, "class_recall": 0.0}
+    change(folder, "review", margin=0.9, floors=lenient)
+    found = json.loads(review(folder, "compare", "--json").stdout)
+    assert found["notes"] == []
+    assert found["recipes"]["verdict"] == "no evidence of a difference"
+    assert found["recipes"]["before"] == found["recipes"]["after"] == accuracy["mean"]
+    # That of another recipe is not used.
+    path = folder / "metrics/spread.json"
+    path.write_text(path.read_text().replace(spread["recipe"], "0" * 64))
+    found = json.loads(review(folder, "compare", "--json").stdout)
+    assert found["recipes"] is None
+    assert "metrics/spread.json of working tree is of another recipe" in found["notes"][0]
+    # A spread belongs to a commit.
+    done = review(folder, "spread", "--seeds", "2")
+    assert done.returncode == 2
+    assert "the working tree has changes" in done.stderr
+
+
+def test_a_spread_whose_training_fails_writes_nothing(small: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    run("git", "clone", "--quiet", small, folder, cwd=small)
+    cache = run("dvc", "cache", "dir", cwd=small).strip()
+    run("dvc", "config", "--local", "cache.dir", cache, cwd=folder)
+    (folder / "stages/train.py").write_text("raise SystemExit('no training today')\n")
+    commit(folder, "broken")
+    done = review(folder, "spread", "--seeds", "2")
+    assert done.returncode == 2
+    assert "no training today" in done.stderr
+    assert "review: error: seed 1: `" in done.stderr
+    assert not (folder / "metrics/spread.json").exists()
+    assert not [path for path in (folder / ".dvc/tmp/spread").rglob("*") if path.is_file()]
 
 
 def test_a_published_system_gives_what_is_committed(small: Path) -> None:

@@ -3,19 +3,15 @@
 import json
 import re
 import shutil
-import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Route, sync_playwright
+from playwright.sync_api import Browser, Route
 
-from tests.conftest import ROOT, Pipeline
-
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+from tests.conftest import AUTHOR, BROWSER, ROOT, run
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,42 +40,15 @@ CHARTS = [
 PICTURES = ["gallery.png", "mistakes.png", "samples.png"]
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command that must succeed and return what it printed."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def repository(finished: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with two commits, whose metrics differ, of a pipeline that has run."""
     folder = tmp_path_factory.mktemp("repository")
-    shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
-    for name in (".gitignore", "data/.gitignore", ".dvcignore", "dvc.yaml"):
-        shutil.copy(ROOT / name, folder / name)
-    for name in ("fashion_mnist", "published", "stages"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "requirements.lock", folder)
-    run("git", "init", "--quiet", cwd=folder)
-    run("dvc", "init", cwd=folder)
-    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
-    run("dvc", "commit", "--force", "dvc.yaml", cwd=folder)
-    author = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-    run("git", "add", "--all", cwd=folder)
-    run("git", *author, "commit", "--quiet", "--message", "first", cwd=folder)
+    shutil.copytree(tracked, folder, dirs_exist_ok=True)
     history = folder / "metrics/history.csv"
     history.write_text(history.read_text() + "3,0.75,0.5,0.7,0.6\n")
-    run("git", *author, "commit", "--quiet", "--all", "--message", "second", cwd=folder)
+    run("git", *AUTHOR, "commit", "--quiet", "--all", "--message", "second", cwd=folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def vega(folder: Path, name: str) -> bytes:

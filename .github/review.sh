@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Compares the working tree with the commit $1: review_output/{comment.md,report.html}, the job's
+# summary where there is one, and the exit code of `python -m review compare`.
+set -euo pipefail
+
+mkdir -p review_output
+code=0
+.venv/bin/python -m review compare --md "$1" > review_output/comment.md || code=$?
+if [ "$code" -ne 2 ]; then
+  # Its exit code is the same.
+  .venv/bin/python -m review report "$1" --output review_output/report.html || [ $? -eq 1 ]
+fi
+cat review_output/comment.md >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+exit "$code"

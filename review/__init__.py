@@ -1,0 +1,1 @@
+"""Verbs over two commits of the pipeline: is the new one better?"""

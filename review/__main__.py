@@ -1,0 +1,115 @@
+"""Answers for the reviewer of a change: `python -m review --help`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from fashion_mnist import artifacts
+from fashion_mnist.errors import InputError
+from review import compare, comparison, evidence, revisions, spread
+from review.evidence import Evidence
+
+CANNOT = 2  # exit code: no answer
+
+
+def sides(base: str | None, head: str | None) -> tuple[Evidence, Evidence]:
+    """Read two revisions of the repository that the current folder is in."""
+    root = revisions.root(Path())
+    new = revisions.resolve(root, head) if head else revisions.head(root)
+    old = revisions.resolve(root, base) if base else revisions.base(new)
+    return evidence.gather(old), evidence.gather(new)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    try:
+        found = comparison.compare(*sides(args.base, args.head))
+    except InputError as error:
+        # A pull request shows this too.
+        if args.md:
+            print(f"### cannot compare\n\n{error}")
+        elif args.json:
+            print(json.dumps({"cannot_compare": str(error)}))
+        raise
+    if args.json:
+        print(found.model_dump_json(indent=2))
+    elif args.md:
+        print(compare.markdown(found), end="")
+    else:
+        compare.terminal(found, Console())
+    return 0 if found.accepted else 1
+
+
+def _report(args: argparse.Namespace) -> int:
+    # The libraries that draw are not needed, nor always installed, to compare.
+    from review import report
+
+    base, head = sides(args.base, args.head)
+    found = comparison.compare(base, head)
+    html = report.render(base, head, found)
+    with artifacts.new_file(args.output) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    print(f"{compare.headline(found)}: {args.output}")
+    return 0 if found.accepted else 1
+
+
+def _spread(args: argparse.Namespace) -> int:
+    if args.seeds < 2:
+        raise InputError(f"--seeds: got {args.seeds}, expected 2 or more")
+    if args.jobs is not None and args.jobs < 1:
+        raise InputError(f"--jobs: got {args.jobs}, expected 1 or more")
+    found = spread.measure(Path(), args.seeds, args.jobs)
+    for name, score in found.scores.items():
+        print(
+            f"{name}: mean {score.mean:.4f} ({score.low:.4f} to {score.high:.4f}), "
+            f"standard deviation {score.standard_deviation:.4f}, {len(score.seeds)} seeds"
+        )
+    print(f"written to {evidence.SPREAD}: commit it")
+    return 0
+
+
+def _revisions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "base",
+        nargs="?",
+        help="what to compare with (default: the commit where this branch left main; on main the "
+        "commit before)",
+    )
+    parser.add_argument("head", nargs="?", help="what to judge (default: the working tree)")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m review",
+        description="Tell whether a change is better, worse, or noise.",
+        epilog="Exit code 0: accepted; 1: refused by a rule in params.yaml; 2: no answer, and why.",
+    )
+    verbs = parser.add_subparsers(required=True, metavar="verb")
+    verb = verbs.add_parser("compare", help="compare the metrics of two revisions")
+    _revisions(verb)
+    form = verb.add_mutually_exclusive_group()
+    form.add_argument("--md", action="store_true", help="Markdown for a pull request")
+    form.add_argument("--json", action="store_true", help="see docs/comparison.schema.json")
+    verb.set_defaults(run=_compare)
+    verb = verbs.add_parser("report", help="draw the comparison as one HTML file")
+    _revisions(verb)
+    verb.add_argument(
+        "-o", "--output", type=Path, default=Path("report.html"), help="default: %(default)s"
+    )
+    verb.set_defaults(run=_report)
+    verb = verbs.add_parser("spread", help="train the recipe with several seeds")
+    verb.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
+    verb.add_argument("--jobs", type=int, help="at a time (default: as the processor has room)")
+    verb.set_defaults(run=_spread)
+    args = parser.parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except InputError as error:
+        print(f"review: error: {error}", file=sys.stderr)
+        return CANNOT
+
+
+if __name__ == "__main__":
+    sys.exit(main())
