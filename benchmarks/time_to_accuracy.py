@@ -24,19 +24,19 @@ from typing import Any
 from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 
+import recipes
 from benchmarks import trial
 from fashion_mnist.artifacts import new_file
 
-# Name, parameter file and section.
-RECIPES = {"default": ("params.yaml", "train")}
+RECIPES = ("default", *recipes.names())
 BASELINE = "lenet, plain Keras"
 SETS = Path("data/published/sets")
 METRICS = Path("published/metrics/systems")
 SHORT, LONG = 50, 350  # steps; their difference is what a training's rate is taken from
 
 HEADER = """\
-| | accuracy | with mirror average | cost in L | images a second | MFLOPs an image | memory, MiB |
-|---|--:|--:|--:|--:|--:|--:|
+| | accuracy | cost in L | images a second | MFLOPs an image | memory, MiB |
+|---|--:|--:|--:|--:|--:|
 """
 
 
@@ -45,18 +45,27 @@ def folders(name: str) -> tuple[Path, Path]:
     return SETS / name / "prepared/train", SETS / name / "prepared/test"
 
 
+def parameters(name: str) -> dict[str, Any]:
+    """Return params.yaml, changed as a named recipe says."""
+    found: dict[str, Any] = YAML(typ="safe").load(Path("params.yaml"))
+    if name != "default":
+        recipes.apply(recipes.read(name), found)
+    return found
+
+
+def accuracies(results: dict[str, Any], name: str) -> list[float]:
+    """Return the accuracy of each run, of image and mirror image where the recipe has them."""
+    mirrored = name != BASELINE and parameters(name)["evaluate"]["mirror_average"]
+    key = "mirror_average" if mirrored else "accuracy"
+    return [run[key] for run in results["runs"] if run["system"] == name]
+
+
 def measure(results: dict[str, Any], seeds: int, save: Callable[[], None]) -> None:
     """Add the runs of seeds 1 to `seeds` that are missing."""
-    recipes = {}
-    for name, (path, section) in RECIPES.items():
-        settings: Any = YAML(typ="safe").load(Path(path))
-        for key in section.split("."):
-            settings = settings[key]
-        recipes[name] = settings
     for seed in range(1, seeds + 1):
         missing = []
-        for name, settings in recipes.items():
-            wanted = settings | {"seed": seed}
+        for name in RECIPES:
+            wanted = parameters(name)["train"] | {"seed": seed}
             done = [run for run in results["runs"] if run.get("settings") == wanted]
             if not done:
                 missing.append((name, wanted))
@@ -65,10 +74,10 @@ def measure(results: dict[str, Any], seeds: int, save: Callable[[], None]) -> No
         baseline = trial.run(trial.PLAIN, folders("all"))
         results["runs"].append({"system": BASELINE, "cost": 1.0} | baseline)
         save()
-        for name, settings in missing:
-            figures = trial.run(settings, folders("all"))
+        for name, wanted in missing:
+            figures = trial.run(wanted, folders("all"))
             cost = figures["seconds"] / baseline["seconds"]
-            run = {"system": name, "cost": cost} | figures | {"settings": settings}
+            run = {"system": name, "cost": cost} | figures | {"settings": wanted}
             results["runs"].append(run)
             print(f"seed {seed}: {run}", file=sys.stderr, flush=True)
             save()
@@ -76,17 +85,17 @@ def measure(results: dict[str, Any], seeds: int, save: Callable[[], None]) -> No
 
 def measure_published(results: dict[str, Any], save: Callable[[], None]) -> None:
     """Add the published systems that are missing: accuracy, and cost by a short training."""
-    parameters = YAML(typ="safe").load(Path("published/params.yaml"))
-    for name, system in parameters["systems"].items():
+    published = YAML(typ="safe").load(Path("published/params.yaml"))
+    for name, system in published["systems"].items():
         if name in results["published"]:
             continue
         trained = json.loads((METRICS / name / "train.json").read_text(encoding="utf-8"))
         scored = json.loads((METRICS / name / "evaluate.json").read_text(encoding="utf-8"))
         train, _ = folders(system["sets"])
         data = train, folders("all")[1]
-        settings = system["train"] | {"select": "last"}
+        short = system["train"] | {"select": "last"}
         few, many = (
-            trial.run(settings | {"steps": steps, "epochs": 100}, data) for steps in (SHORT, LONG)
+            trial.run(short | {"steps": steps, "epochs": 100}, data) for steps in (SHORT, LONG)
         )
         rate = (many["images"] - few["images"]) / (many["seconds"] - few["seconds"])
         baseline = results["runs"][-1]["seconds"] / results["runs"][-1]["cost"]
@@ -103,16 +112,12 @@ def render(results: dict[str, Any]) -> str:
         runs = [run for run in results["runs"] if run["system"] == name]
         if not runs:
             continue
-        accuracy, mirrored = (
-            _spread([run[key] for run in runs]) for key in ("accuracy", "mirror_average")
-        )
         cost = statistics.median(run["cost"] for run in runs)
         rate = statistics.median(run["images"] / run["seconds"] for run in runs)
         memory = max(run["peak_mib"] for run in runs)
         flops = runs[0]["flops_per_image"] / 1e6
         cells = [
-            accuracy,
-            mirrored,
+            _spread(accuracies(results, name)),
             f"{cost:.2f}",
             f"{rate:,.0f}",
             f"{flops:.1f}",
@@ -137,8 +142,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         )
     for name in (BASELINE, *RECIPES):
         runs = [run for run in results["runs"] if run["system"] == name]
-        key = "accuracy" if name == BASELINE else "mirror_average"
-        points = [run["cost"] for run in runs], [100 * run[key] for run in runs]
+        points = [run["cost"] for run in runs], [100 * one for one in accuracies(results, name)]
         axis.plot(*points, "^", label=f"{name} ({len(runs)} seeds)")
     axis.set_xscale("log")
     axis.set_xlabel("cost of the training in L, the time of LeNet as published (log scale)")
