@@ -20,7 +20,7 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from fashion_mnist.classes import KEYS
-from review import changes, evidence, paired, revisions
+from review import changes, evidence, paired, revisions, spread
 from review.__main__ import main
 from review.comparison import Comparison
 from review.paired import Answers
@@ -571,3 +571,91 @@ def test_revisions_read_the_working_tree_and_commits(repository: Path) -> None:
     assert commit.files("nonsense") == tree.files("nonsense") == []
     assert commit.read("dvc.lock") == tree.read("dvc.lock")
     assert revisions.clean(repository)
+
+
+# --- seeds
+
+
+def score(*values: float) -> spread.Score:
+    return spread.summary({f"seed_{seed}": value for seed, value in enumerate(values, 1)})
+
+
+def test_summary() -> None:
+    found = score(0.91, 0.93, 0.92)
+    assert found.mean == pytest.approx(0.92)
+    assert found.standard_deviation == pytest.approx(0.01)
+    # 4.302653 is the 97.5th percentile of Student's t with two degrees of freedom, from a table.
+    assert found.high - found.mean == pytest.approx(4.302653 * 0.01 / math.sqrt(3), rel=1e-6)
+    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
+def test_welch_by_its_formula() -> None:
+    before, after = score(0.91, 0.93, 0.92), score(0.94, 0.935, 0.945, 0.95)
+    found = spread.welch(before, after, 0.95)
+    parts = [0.01**2 / 3, np.var([0.94, 0.935, 0.945, 0.95], ddof=1) / 4]
+    error = math.sqrt(sum(parts))
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 3)
+    difference = 0.9425 - 0.92
+    assert found["difference"] == pytest.approx(difference)
+    assert found["p"] == pytest.approx(2 * stats.t.sf(difference / error, freedom), rel=1e-9)
+    half = stats.t.ppf(0.975, freedom) * error
+    assert (found["low"], found["high"]) == pytest.approx((difference - half, difference + half))
+
+
+def test_seeds_that_make_no_difference() -> None:
+    same = spread.welch(score(0.9, 0.9), score(0.9, 0.9), 0.95)
+    assert same == {"difference": 0, "low": 0, "high": 0, "p": 1}
+    other = spread.welch(score(0.9, 0.9), score(0.8, 0.8), 0.95)
+    assert other["p"] == 0
+    assert other["low"] == other["high"] == pytest.approx(-0.1)
+
+
+def record(repository: Path, *values: float) -> None:
+    """Let the revision have a spread of its recipe, and commit that."""
+    here = evidence.gather(Revision(repository, "here", None))
+    scores = {name: score(*values) for name in spread.SCORES}
+    name = spread.recipe(here.parameters, here.lock)
+    (repository / "metrics/spread.json").write_text(
+        spread.Spread(recipe=name, scores=scores).model_dump_json()
+    )
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "spread")
+
+
+def test_models_that_differ_of_recipes_that_do_not(repository: Path) -> None:
+    git(repository, "switch", "--quiet", "main")
+    record(repository, 0.942, 0.945, 0.948)
+    git(repository, "switch", "--quiet", "--create", "seeds")
+    predict(repository, lambda table: mend(table, 60))
+    record(repository, 0.943, 0.944, 0.949)
+    found = answer(repository, "main")
+    assert found["verdict"] == "better"
+    assert found["recipes"]["verdict"] == "no evidence of a difference"
+    assert found["recipes"]["before"] == pytest.approx(0.945)
+    assert found["recipes"]["p"] == pytest.approx(
+        stats.ttest_ind([0.943, 0.944, 0.949], [0.942, 0.945, 0.948], equal_var=False).pvalue
+    )
+    printed = review(repository, "compare", "main").stdout
+    assert "these two models: better; the recipes that they come from: no evidence" in printed
+
+
+def test_a_damaged_spread(repository: Path) -> None:
+    record(repository, 0.942, 0.945)
+    path = repository / "metrics/spread.json"
+    path.write_text(path.read_text().replace('"recipe"', '"receipt"'))
+    refuses(repository, words=("metrics/spread.json", "spread.receipt: unknown key"))
+    path.write_text("{}")
+    refuses(repository, words=("metrics/spread.json", "spread.recipe: missing"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("--seeds", "1"), ("--seeds: got 1", "2 or more")), (("--jobs", "0"), ("--jobs: got 0",))],
+)
+def test_spread_of_too_few(
+    repository: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    done = review(repository, "spread", *arguments)
+    assert done.returncode == 2
+    for word in words:
+        assert word in done.stderr
