@@ -1,12 +1,12 @@
 """What each trick of the default recipe is worth: accuracy and cost with one of them left out.
 
-In a round the recipe of params.yaml and every variant of it train once on data/prepared/train with
-the same seed, each in a process of its own, one after the other. They are scored on the balanced
-sample that `split` draws from the training file (data/prepared/test with the default parameters);
-t10k stays closed. Runs are added to the JSON file one by one, and those in it are not repeated
-unless their settings have changed.
+The recipe of params.yaml and every variant of it train on data/prepared/train with the same seeds,
+each in a process of its own. They are scored on the balanced sample that `split` draws from the
+training file (data/prepared/test with the default parameters); t10k stays closed. Cost is that of
+a step, by short trainings of variant and recipe in turn, so only these need a quiet machine.
 
-Run `dvc repro preprocess` first, then `python -m benchmarks.ablation --seeds 3`.
+What is measured is added to the JSON file at once, and not repeated unless its settings have
+changed. Run `dvc repro preprocess` first, then `python -m benchmarks.ablation --seeds 3`.
 """
 
 import argparse
@@ -23,10 +23,12 @@ from benchmarks import trial
 from fashion_mnist.artifacts import new_file
 
 DATA = Path("data/prepared/train"), Path("data/prepared/test")
+RECIPE = "the recipe"
+SHORT, LONG = 30, 180  # steps; their difference is what the cost of a step is taken from
 
 # What is changed in section `train`, as paths into it.
 VARIANTS: dict[str, dict[str, Any]] = {
-    "the recipe": {},
+    RECIPE: {},
     "first layer learns its filters, no whitening": {"arguments.whitening": False},
     "no identity at the start": {"arguments.identity": False},
     "BatchNorm momentum 0.99": {"arguments.momentum": 0.99},
@@ -60,13 +62,23 @@ def apply(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def render(runs: list[dict[str, Any]]) -> str:
+def seconds(settings: dict[str, Any]) -> float:
+    """Return how long the steps between a short and a longer training take."""
+    few, many = (
+        trial.run(settings | {"steps": steps, "epochs": 100}, DATA)["seconds"]
+        for steps in (SHORT, LONG)
+    )
+    return many - few
+
+
+def render(runs: list[dict[str, Any]], costs: list[dict[str, Any]]) -> str:
     """Return a Markdown table of means and standard deviations over the seeds, in points.
 
     A difference is the mean, with its standard error, of those to the recipe with the same seed;
-    cost is the median ratio of the times.
+    cost is the ratio of the times of a step.
     """
-    recipe = {run["seed"]: run for run in runs if run["variant"] == "the recipe"}
+    recipe = {run["seed"]: run for run in runs if run["variant"] == RECIPE}
+    ratio = {cost["variant"]: f"{cost['cost']:.2f}" for cost in costs}
     rows = []
     for variant in VARIANTS:
         own = [run for run in runs if run["variant"] == variant and run["seed"] in recipe]
@@ -79,8 +91,7 @@ def render(runs: list[dict[str, Any]]) -> str:
             error = statistics.stdev(differences) / len(own) ** 0.5
             cells.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}")
             cells.append(f"{statistics.mean(differences):+.2f} ± {error:.2f}" if error else "")
-        cost = statistics.median(run["seconds"] / recipe[run["seed"]]["seconds"] for run in own)
-        rows.append(f"| {variant} | {' | '.join(cells)} | {cost:.2f} |\n")
+        rows.append(f"| {variant} | {' | '.join(cells)} | {ratio.get(variant, '')} |\n")
     return HEADER + "".join(rows)
 
 
@@ -99,25 +110,41 @@ def main() -> None:
     recipe = YAML(typ="safe").load(Path("params.yaml"))["train"]
     if args.epochs:
         recipe["epochs"] = args.epochs
-    runs: list[dict[str, Any]] = []
+    results: dict[str, list[dict[str, Any]]] = {"runs": [], "costs": []}
     if args.output.exists():
-        runs = json.loads(args.output.read_text(encoding="utf-8"))
+        results = json.loads(args.output.read_text(encoding="utf-8"))
+
+    def save() -> None:
+        with new_file(args.output) as temporary:
+            temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
     wanted = {
         (variant, seed): apply(recipe, changes) | {"seed": seed}
         for seed in range(1, args.seeds + 1)
         for variant, changes in VARIANTS.items()
     }
-    runs = [run for run in runs if run["settings"] in wanted.values()]
-    done = {(run["variant"], run["seed"]) for run in runs}
+    for part in results:
+        results[part] = [item for item in results[part] if item["settings"] in wanted.values()]
+    done = {(run["variant"], run["seed"]) for run in results["runs"]}
+    timed = {cost["variant"] for cost in results["costs"]}
     for (variant, seed), settings in wanted.items():
         if (variant, seed) in done:
             continue
         figures = trial.run(settings, DATA)
-        runs.append({"variant": variant, "seed": seed} | figures | {"settings": settings})
+        run = {"variant": variant, "seed": seed}
+        run |= {key: figures[key] for key in ("accuracy", "mirror_average")}
+        results["runs"].append(run | {"settings": settings})
         print(f"{variant}, seed {seed}: {figures}", file=sys.stderr, flush=True)
-        with new_file(args.output) as temporary:
-            temporary.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
-    print(render(runs), end="")
+        save()
+    for variant, changes in VARIANTS.items():
+        if variant in timed:
+            continue
+        settings = wanted[variant, 1]
+        cost = seconds(settings) / seconds(wanted[RECIPE, 1])
+        results["costs"].append({"variant": variant, "cost": cost, "settings": settings})
+        print(f"{variant}: cost {cost:.2f}", file=sys.stderr, flush=True)
+        save()
+    print(render(results["runs"], results["costs"]), end="")
 
 
 if __name__ == "__main__":
