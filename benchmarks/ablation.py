@@ -136,7 +136,7 @@ def main() -> None:
         results["runs"].append(run | {"settings": settings})
         print(f"{variant}, seed {seed}: {figures}", file=sys.stderr, flush=True)
         save()
-    for variant, changes in VARIANTS.items():
+    for variant in VARIANTS:
         if variant in timed:
             continue
         settings = wanted[variant, 1]
