@@ -9,7 +9,7 @@ from rich.console import Console
 
 from fashion_mnist import artifacts
 from fashion_mnist.errors import InputError
-from review import compare, comparison, evidence, revisions, spread
+from review import compare, comparison, evidence, revisions, spread, verify
 from review.evidence import Evidence
 
 CANNOT = 2  # exit code: no answer
@@ -53,6 +53,15 @@ def _report(args: argparse.Namespace) -> int:
         temporary.write_text(html, encoding="utf-8")
     print(f"{compare.headline(found)}: {args.output}")
     return 0 if found.accepted else 1
+
+
+def _verify(args: argparse.Namespace) -> int:
+    found = verify.verify(revisions.root(Path()), args.stages)
+    if args.json:
+        print(found.model_dump_json(indent=2))
+    else:
+        verify.terminal(found, Console())
+    return 0 if found.verified else 1
 
 
 def _spread(args: argparse.Namespace) -> int:
@@ -99,6 +108,12 @@ def main(arguments: list[str] | None = None) -> int:
         "-o", "--output", type=Path, default=Path("report.html"), help="default: %(default)s"
     )
     verb.set_defaults(run=_report)
+    verb = verbs.add_parser(
+        "verify", help="check that code, parameters, dvc.lock, metrics and answers belong together"
+    )
+    verb.add_argument("--stages", nargs="+", default=[], metavar="stage", help="default: all")
+    verb.add_argument("--json", action="store_true")
+    verb.set_defaults(run=_verify)
     verb = verbs.add_parser("spread", help="train the recipe with several seeds")
     verb.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
     verb.add_argument("--jobs", type=int, help="at a time (default: as the processor has room)")

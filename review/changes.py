@@ -48,13 +48,24 @@ def stages(before: Lock, after: Lock) -> list[Stage]:
     return found
 
 
-def outdated(lock: Lock, parameters: Mapping[str, Any]) -> list[str]:
-    """Return the paths of parameters with which the stages in a lock file were not run."""
+def outdated(lock: Lock, files: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the paths of parameters with which the stages in a lock file were not run.
+
+    Args:
+        lock: The stages.
+        files: Content of the parameter files to look at, by path.
+    """
     found = []
     for stage in lock.values():
-        for section, value in stage.get("params", {}).get("params.yaml", {}).items():
-            old, new = flat({section: value}), flat({section: parameters.get(section)})
-            found += [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+        for file, sections in stage.get("params", {}).items():
+            if file not in files:
+                continue
+            for section, value in sections.items():
+                now: Any = files[file]
+                for key in section.split("."):
+                    now = now.get(key) if isinstance(now, Mapping) else None
+                old, new = flat({section: value}), flat({section: now})
+                found += [name for name in sorted(old | new) if old.get(name) != new.get(name)]
     return found
 
 

@@ -55,11 +55,11 @@ def gather(revision: Revision) -> Evidence:
         InputError: A file is missing or damaged, the metrics were made with other parameters, or
             the predictions have other scores than evaluate.json.
     """
-    parameters = _yaml(revision, "params.yaml")
-    lock = _yaml(revision, "dvc.lock").get("stages")
+    parameters = read_yaml(revision, "params.yaml")
+    lock = read_yaml(revision, "dvc.lock").get("stages")
     if not isinstance(lock, dict):
         raise InputError(f"{revision.name}: dvc.lock has no section 'stages'")
-    outdated = changes.outdated(lock, parameters)
+    outdated = changes.outdated(lock, {"params.yaml": parameters})
     if outdated:
         raise InputError(
             f"{revision.name}: dvc.lock was made with another {outdated[0]} than is in "
@@ -124,13 +124,12 @@ def read_json(revision: Revision, path: str) -> dict[str, Any]:
     return content
 
 
-def _numbers(revision: Revision, path: str) -> dict[str, float]:
-    stem = path.removeprefix("metrics/").removesuffix(".json")
-    leaves = changes.flat(read_json(revision, path), stem)
-    return {name: leaf for name, leaf in leaves.items() if isinstance(leaf, int | float)}
+def read_yaml(revision: Revision, path: str) -> dict[str, Any]:
+    """Return the content of a YAML file that holds sections.
 
-
-def _yaml(revision: Revision, path: str) -> dict[str, Any]:
+    Raises:
+        InputError: It is missing, no YAML, or holds none.
+    """
     try:
         content = YAML(typ="safe").load(revision.read(path))
     except YAMLError as error:
@@ -139,6 +138,12 @@ def _yaml(revision: Revision, path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{revision.name}: {path} holds no sections")
     return content
+
+
+def _numbers(revision: Revision, path: str) -> dict[str, float]:
+    stem = path.removeprefix("metrics/").removesuffix(".json")
+    leaves = changes.flat(read_json(revision, path), stem)
+    return {name: leaf for name, leaf in leaves.items() if isinstance(leaf, int | float)}
 
 
 def _answers(revision: Revision) -> tuple[NDArray[np.int64], Answers]:

@@ -72,6 +72,11 @@ def clean(root: Path, besides: str = "") -> bool:
     return not _git(root, "status", "--porcelain", "--untracked-files=no", "--", *where)
 
 
+def tracked(root: Path) -> set[str]:
+    """Return the paths of the files that git tracks."""
+    return set(_git(root, "ls-files").splitlines())
+
+
 def head(root: Path) -> Revision:
     """Return the working tree, or the commit that it is, where nothing was changed."""
     commit = resolve(root, "HEAD")

@@ -9,7 +9,6 @@ with an uncached output that is neither metrics nor plots.)
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from scipy import stats
 from fashion_mnist import artifacts, determinism
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import Section, explain
-from review import changes, evidence, revisions
+from review import changes, clones, evidence, revisions
 from review.evidence import Evidence
 from review.revisions import Revision
 
@@ -136,46 +135,25 @@ def train(root: Path, commit: str, seed: int, cache: str, kept: Path) -> dict[st
     Raises:
         InputError: The pipeline failed; its output was printed.
     """
+    scores: dict[str, float]
     if kept.exists():
-        scores: dict[str, float] = json.loads(kept.read_text(encoding="utf-8"))
+        scores = json.loads(kept.read_text(encoding="utf-8"))
         return scores
     folder = kept.with_suffix("")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # The stages say `python` and mean the one that runs this.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = os.environ | {"PATH": path}
-    dvc = [sys.executable, "-m", "dvc"]
-    try:
-        for command in (
-            ["git", "clone", "--quiet", "--shared", "--no-checkout", str(root), str(folder)],
-            ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit],
-            [*dvc, "--cd", str(folder), "config", "--local", "cache.dir", cache],
-            # DVC would run a stage with an output that persists rather than restore it.
-            [*dvc, "--cd", str(folder), "checkout", "--allow-missing", "dvc.yaml"],
-        ):
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with clones.clone(root, commit, folder):
+        clones.dvc("config", "--local", "cache.dir", cache, cwd=folder)
+        # DVC would run a stage with an output that persists rather than restore it.
+        clones.dvc("checkout", "--quiet", "--allow-missing", "dvc.yaml", cwd=folder)
         file = folder / "params.yaml"
         yaml = YAML()
         parameters = yaml.load(file)
         parameters["train"]["seed"] = seed
         yaml.dump(parameters, file)
-        # Standard output belongs to the answer of this command.
-        subprocess.run(
-            [*dvc, "repro", "dvc.yaml:evaluate"],
-            cwd=folder,
-            env=environment,
-            check=True,
-            stdout=sys.stderr,
-        )
+        clones.dvc("repro", "dvc.yaml:evaluate", cwd=folder)
         found = evidence.read_json(Revision(folder, f"seed {seed}", None), evidence.SCORES)
-        artifacts.write_metrics(kept, {name: found[name] for name in SCORES})
-        return {name: found[name] for name in SCORES}
-    except subprocess.CalledProcessError as error:
-        words = " ".join(map(str, error.cmd))
-        raise InputError(f"seed {seed}: `{words}` failed, its output is above") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    scores = {name: found[name] for name in SCORES}
+    artifacts.write_metrics(kept, scores)
+    return scores
 
 
 def measure(folder: Path, seeds: int, jobs: int | None) -> Spread:
