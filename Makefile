@@ -19,7 +19,7 @@ report: .venv/installed-review # the same as report.html, with charts and pictur
 	.venv/bin/python -m review report $(BASE)
 
 test: lint # lint, types and all tests
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/installed-dev
 	.venv/bin/ruff format --check .
