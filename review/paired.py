@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_test
 from statsmodels.stats.multitest import multipletests
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 SEED = 0
 BOOTSTRAPPED = ("macro_f1", "loss", "expected_calibration_error")
 
@@ -116,7 +116,7 @@ def bootstrap(
     """Return intervals of the change in macro F1, loss and expected calibration error.
 
     Images are drawn with replacement, the same ones for both models; the ends are percentiles of
-    2000 draws (Efron and Tibshirani 1993).
+    1000 draws (Efron and Tibshirani 1993).
 
     Args:
         before: Answers of the old model.

@@ -557,9 +557,9 @@ def test_bootstrap_against_one_by_brute_force() -> None:
             changed[name].append(new - old)
     for name, interval in found.items():
         low, high = np.percentile(changed[name], [2.5, 97.5])
-        # The ends of 2000 draws are known to about a twentieth of the interval's width.
-        assert interval.low == pytest.approx(low, abs=0.08 * (high - low)), name
-        assert interval.high == pytest.approx(high, abs=0.08 * (high - low)), name
+        # The ends of so many draws are known to about a twentieth of the interval's width.
+        assert interval.low == pytest.approx(low, abs=0.1 * (high - low)), name
+        assert interval.high == pytest.approx(high, abs=0.1 * (high - low)), name
 
 
 def test_revisions_read_the_working_tree_and_commits(repository: Path) -> None:
