@@ -70,7 +70,8 @@ def _spread(args: argparse.Namespace) -> int:
     if args.jobs is not None and args.jobs < 1:
         raise InputError(f"--jobs: got {args.jobs}, expected 1 or more")
     found = spread.measure(Path(), args.seeds, args.jobs)
-    for name, score in found.scores.items():
+    for name in spread.SCORES:
+        score = getattr(found, name)
         print(
             f"{name}: mean {score.mean:.4f} ({score.low:.4f} to {score.high:.4f}), "
             f"standard deviation {score.standard_deviation:.4f}, {len(score.seeds)} seeds"

@@ -142,7 +142,7 @@ def number(value: float | None) -> str:
     """Return a metric as text: counts whole, scores to four digits."""
     if value is None:
         return "none"
-    return f"{value:,}" if isinstance(value, int) or value == int(value) else f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def points(share: float | None, sign: bool = True) -> str:

@@ -41,9 +41,9 @@ class McNemar(_Result):
 class Metric(_Result):
     """A number in metrics/*.json; null on the side that has none."""
 
-    before: float | None
-    after: float | None
-    difference: float | None
+    before: int | float | None
+    after: int | float | None
+    difference: int | float | None
     low: float | None
     """Of the paired interval of the difference, for scores that have one."""
     high: float | None

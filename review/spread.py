@@ -28,8 +28,6 @@ from review.evidence import Evidence
 from review.revisions import Revision
 
 LEVEL = 0.95
-# Scores of evaluate.json.
-SCORES = ("accuracy", "macro_f1", "loss", "expected_calibration_error", "brier_score")
 
 
 class Score(Section):
@@ -43,29 +41,36 @@ class Score(Section):
 
 
 class Spread(Section):
-    """What metrics/spread.json holds.
+    """What metrics/spread.json holds: the scores of evaluate.json over several seeds.
 
     recipe:
         What `recipe` returned of the revision, so that scores of another one are not used.
-    scores:
-        By name.
     """
 
     recipe: str
-    scores: dict[str, Score]
+    accuracy: Score
+    macro_f1: Score
+    loss: Score
+    expected_calibration_error: Score
+    brier_score: Score
 
-    @property
-    def accuracy(self) -> Score:
-        """That of the accuracy."""
-        return self.scores["accuracy"]
+
+SCORES = [name for name in Spread.model_fields if name != "recipe"]
 
 
 def recipe(parameters: dict[str, Any], lock: dict[str, Any]) -> str:
-    """Return a hash of all that the scores depend on except the seed of the training."""
-    sections = {name: dict(parameters[name]) for name in ("train", "evaluate")}
-    del sections["train"]["seed"]
-    dependencies = changes.hashes(lock["train"]["deps"]) | changes.hashes(lock["evaluate"]["deps"])
-    del dependencies["data/model/model.keras"]
+    """Return a hash of all that the scores depend on except the seed of the training.
+
+    Raises:
+        InputError: A section or a stage is missing.
+    """
+    try:
+        sections = {name: dict(parameters[name]) for name in ("train", "evaluate")}
+        dependencies = changes.hashes(lock["train"]["deps"])
+        dependencies |= changes.hashes(lock["evaluate"]["deps"])
+        del sections["train"]["seed"], dependencies["data/model/model.keras"]
+    except KeyError as error:
+        raise InputError(f"params.yaml or dvc.lock has no {error}") from error
     text = json.dumps([sections, dependencies], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -191,7 +196,7 @@ def measure(folder: Path, seeds: int, jobs: int | None) -> Spread:
         scores = list(pool.map(scores_of, range(1, seeds + 1)))
     found = Spread(
         recipe=name,
-        scores={
+        **{
             score: summary({f"seed_{seed}": one[score] for seed, one in enumerate(scores, 1)})
             for score in SCORES
         },

@@ -187,7 +187,7 @@ def test_spread_trains_with_several_seeds(small: Path, tmp_path: Path) -> None:
     # The data stages did not run again.
     assert set(re.findall(r"Running stage '([^']+)'", done.stderr)) == {"train", "evaluate"}
     spread = json.loads((folder / "metrics/spread.json").read_text())
-    accuracy = spread["scores"]["accuracy"]
+    accuracy = spread["accuracy"]
     values = list(accuracy["seeds"].values())
     assert list(accuracy["seeds"]) == ["seed_1", "seed_2"]
     assert values[0] != values[1]

@@ -407,6 +407,15 @@ def test_terminal_and_markdown_hold_every_number(repository: Path) -> None:
             assert text in done.stdout
 
 
+def test_counts_are_whole_numbers(repository: Path) -> None:
+    path = repository / "metrics/train.json"
+    train = json.loads(path.read_text())
+    train["parameters"]["total"] = 200_000
+    path.write_text(json.dumps(train))
+    rows = [line.split() for line in review(repository, "compare").stdout.splitlines()]
+    assert ["train.parameters.total", "164,440", "200,000", "+35,560"] in rows
+
+
 def test_help_names_the_exit_codes(tmp_path: Path) -> None:
     done = review(tmp_path, "--help")
     assert done.returncode == 0
@@ -616,7 +625,7 @@ def record(repository: Path, *values: float) -> None:
     scores = {name: score(*values) for name in spread.SCORES}
     name = spread.recipe(here.parameters, here.lock)
     (repository / "metrics/spread.json").write_text(
-        spread.Spread(recipe=name, scores=scores).model_dump_json()
+        spread.Spread(recipe=name, **scores).model_dump_json()
     )
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message", "spread")
@@ -645,7 +654,7 @@ def test_a_damaged_spread(repository: Path) -> None:
     path.write_text(path.read_text().replace('"recipe"', '"receipt"'))
     refuses(repository, words=("metrics/spread.json", "spread.receipt: unknown key"))
     path.write_text("{}")
-    refuses(repository, words=("metrics/spread.json", "spread.recipe: missing"))
+    refuses(repository, words=("metrics/spread.json", "spread.recipe: missing", "spread.accuracy"))
 
 
 @pytest.mark.parametrize(
