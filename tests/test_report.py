@@ -25,10 +25,10 @@ pytestmark = [
 ]
 
 
-def draw(folder: Path) -> subprocess.CompletedProcess[str]:
+def draw(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m review report` in a folder."""
     return subprocess.run(
-        [sys.executable, "-m", "review", "report", "--output", "report.html"],
+        [sys.executable, "-m", "review", "report", *arguments],
         cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         capture_output=True,
@@ -276,14 +276,7 @@ def test_a_missing_table_is_named(folder: Path) -> None:
 def test_text_of_a_revision_is_no_markup(folder: Path) -> None:
     name = "<img-src=x>"
     run("git", *AUTHOR, "tag", name, cwd=folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "review", "report", name, "--output", "tag.html"],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = draw(folder, name, "--output", "tag.html")
     assert done.returncode == 0, done.stderr
     html = (folder / "tag.html").read_text()
     assert name not in html
