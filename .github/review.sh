@@ -6,9 +6,9 @@ set -euo pipefail
 mkdir -p review_output
 code=0
 .venv/bin/python -m review compare --md "$1" > review_output/comment.md || code=$?
+cat review_output/comment.md >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 if [ "$code" -ne 2 ]; then
   # Its exit code is the same.
   .venv/bin/python -m review report "$1" --output review_output/report.html || [ $? -eq 1 ]
 fi
-cat review_output/comment.md >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 exit "$code"

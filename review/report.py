@@ -153,13 +153,15 @@ def charts(base: Evidence, head: Evidence) -> dict[str, dict[str, Any]]:
         "val_loss": "validation",
     }
     present = [name for name in columns if name in history]
+    epochs = sorted(history["epoch"].unique().tolist())
     curves = history.melt(["revision", "epoch"], present, "column", "value").dropna()
     curves["set"] = curves["column"].map(columns)
     found = {}
     for score in ("accuracy", "loss"):
         own = curves[curves["column"].isin([score, f"val_{score}"])]
         shared = alt.Chart(own).encode(
-            alt.X("epoch:Q", axis=alt.Axis(format="d", tickMinStep=1)),
+            # Named one by one: left to itself the axis labels halves of few epochs, rounded.
+            alt.X("epoch:Q", axis=alt.Axis(format="d", values=epochs, labelOverlap=True)),
             alt.Y("value:Q", title=score).scale(zero=False),
             colour,
             tooltip=["revision", "set", "epoch", alt.Tooltip("value", format=".4f")],

@@ -92,6 +92,9 @@ def test_every_chart_is_drawn(page: Page, folder: Path) -> None:
         assert "working tree" in text
     # Three epochs now, two before, for training and validation.
     assert page.locator("#chart-0 svg .mark-symbol.role-mark path").count() == 10
+    axis = page.locator("#chart-0 svg .role-axis-label text").all_text_contents()
+    assert axis[:3] == ["1", "2", "3"]
+    assert len(set(axis)) == len(axis)
     page.screenshot(path=folder / "light.png", full_page=True)
 
 
