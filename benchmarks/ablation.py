@@ -30,17 +30,13 @@ SHORT, LONG = 30, 180  # steps; their difference is what the cost of a step is t
 VARIANTS: dict[str, dict[str, Any]] = {
     RECIPE: {},
     "first layer learns its filters, no whitening": {"arguments.whitening": False},
-    "no identity at the start": {"arguments.identity": False},
-    "BatchNorm momentum 0.99": {"arguments.momentum": 0.99},
     "logits not scaled down": {"arguments.head": 1.0},
     "Nesterov SGD, no Muon": {
         "optimizer": {"name": "sgd", "learning_rate": 0.5, "momentum": 0.85, "nesterov": True}
     },
     "AdamW, no Muon": {"optimizer": {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.01}},
     "constant learning rate": {"schedule": {"name": "constant"}},
-    "no label smoothing": {"label_smoothing": 0.0},
-    "random flips, not alternating": {"augmentation.flip": "random"},
-    "no flips": {"augmentation.flip": "none"},
+    "no flips": {"augmentation.flip": False},
     "no shifts": {"augmentation.shift": 0},
 }
 

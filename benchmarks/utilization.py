@@ -44,7 +44,7 @@ def main() -> None:
     models.adapt(settings.model, model, data.images)
     model.compile(
         recipe.build(settings.optimizer, settings.schedule, settings.epochs * STEPS),
-        recipe.loss(settings.loss, settings.label_smoothing),
+        settings.loss,
         metrics=["accuracy"],
     )
     batch = [tf.constant(part) for part in batches[0]]

@@ -19,6 +19,7 @@ from fashion_mnist.errors import InputError
 
 # Metrics are compared across commits: digits beyond the sixth are noise to a reader of a diff.
 DIGITS = 6
+CHECKSUMS = "SHA256SUMS"
 
 
 @contextmanager
@@ -89,6 +90,33 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_checksums(folder: Path) -> None:
+    """Write SHA256SUMS of the files in a folder, as `sha256sum` does; `sha256sum -c` reads it."""
+    files = sorted(file for file in folder.iterdir() if file.name != CHECKSUMS)
+    lines = [f"{sha256(file)}  {file.name}\n" for file in files]
+    (folder / CHECKSUMS).write_text("".join(lines), encoding="ascii")
+
+
+def verify_checksums(folder: Path) -> None:
+    """Check the files in a folder against its SHA256SUMS.
+
+    Raises:
+        InputError: That file is missing or damaged, or a file is missing or not the one it names.
+    """
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    named = {name: expected for expected, _, name in (line.partition("  ") for line in lines)}
+    there = {file.name for file in folder.iterdir()} - {CHECKSUMS}
+    if there != set(named):
+        raise InputError(f"{path}: is of {sorted(named)}, but there are {sorted(there)}")
+    for name, expected in named.items():
+        found = sha256(folder / name)
+        if found != expected:
+            raise InputError(f"{folder / name}: SHA-256 is {found}, expected {expected}")
 
 
 def _rounded(value: Any, name: str) -> Any:

@@ -1,8 +1,12 @@
 """How a stage refuses bad input: one line on standard error and exit code 1."""
 
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# What zipfile and NumPy raise at a damaged .npz file, depending on where the damage is.
+DAMAGED = (EOFError, KeyError, OSError, RuntimeError, ValueError, zipfile.BadZipFile)
 
 
 class InputError(Exception):

@@ -46,7 +46,10 @@ def read(path: Path, dimensions: int) -> Uint8:
             f"{path}: {len(content)} bytes, expected {start + math.prod(shape)} "
             f"for the dimensions {shape} in its header"
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    except ValueError as error:  # no values, in dimensions that are too large
+        raise InputError(f"{path}: the dimensions {shape} in its header: {error}") from error
 
 
 def read_pair(images: Path, labels: Path) -> tuple[Uint8, Uint8]:

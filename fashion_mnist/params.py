@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from fashion_mnist.errors import InputError
 
@@ -31,10 +30,7 @@ def read(path: Path, name: str, schema: type[S]) -> S:
         InputError: The file cannot be parsed, the section is missing, or a key in it is unknown,
             missing, of the wrong type or out of range; every such key is named.
     """
-    try:
-        section = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    section = parse(path.read_bytes(), str(path))
     for key in name.split("."):
         if not isinstance(section, dict) or key not in section:
             raise InputError(f"{path}: no section '{name}'")
@@ -43,6 +39,26 @@ def read(path: Path, name: str, schema: type[S]) -> S:
         return schema.model_validate(section)
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error, name, section)}") from error
+
+
+def parse(text: str | bytes, source: str, yaml: YAML | None = None) -> Any:
+    """Return the content of a YAML 1.2 file.
+
+    Args:
+        text: The file.
+        source: How to call it in an error.
+        yaml: A parser other than the safe one.
+
+    Raises:
+        InputError: It is not valid.
+    """
+    try:
+        return (yaml or YAML(typ="safe")).load(text)
+    # Besides its own errors, the parser lets through what Python raises at a bad date, a number
+    # that is too long, or brackets that are too deep.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{source}: not valid YAML: {reason}") from error
 
 
 def explain(error: ValidationError, prefix: str, value: object) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fashion_mnist.artifacts import verify_checksums
 from fashion_mnist.classes import NAMES
 from fashion_mnist.errors import InputError
 from fashion_mnist.idx import SIDE
@@ -26,9 +27,11 @@ def load(folder: Path) -> Prepared:
     """Return the arrays in `folder`, memory-mapped.
 
     Raises:
-        InputError: A file is missing or damaged, shape or type is wrong, a pixel is not finite, or
-            a row of labels is not one-hot.
+        InputError: A file is missing or is not the one in SHA256SUMS, shape or type is wrong, a
+            pixel is not finite, or a row of labels is not one-hot.
     """
+    # DVC hands out a damaged object of its cache as if it were whole.
+    verify_checksums(folder)
     images = _load(folder / "images.npy", (SIDE, SIDE, 1))
     labels = _load(folder / "labels.npy", (len(NAMES),))
     if len(images) != len(labels):

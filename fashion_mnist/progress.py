@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import sys
-import zipfile
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from fashion_mnist.artifacts import new_file, sha256
 from fashion_mnist.batches import Batches
-from fashion_mnist.errors import InputError
+from fashion_mnist.errors import DAMAGED, InputError
 
 LIBRARIES = ("keras", "numpy", "tensorflow")
 
@@ -124,7 +123,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
                     return 0
                 values = [archive[f"variable_{number}"] for number in range(len(variables))]
                 best = [archive[key] for key in archive if key.startswith("best_")]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             _say(f"{self.path} is damaged ({error}); starts over")
             return 0
         for variable, value in zip(variables, values, strict=True):

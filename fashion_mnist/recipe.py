@@ -143,18 +143,3 @@ def build(
             warmup_steps=rising,
         )
     return classes[optimizer.name](**arguments)
-
-
-def loss(name: Loss, label_smoothing: float) -> "str | keras.losses.Loss":
-    """Return what `Model.compile` takes for the loss of that name.
-
-    Args:
-        name: Of the loss.
-        label_smoothing: Share of each label that is spread evenly over the classes, with
-            `categorical_crossentropy` only.
-    """
-    import keras
-
-    if label_smoothing:
-        return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
-    return name

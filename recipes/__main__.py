@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 import recipes
 from fashion_mnist.artifacts import new_file
 from fashion_mnist.errors import InputError, reported
+from fashion_mnist.params import parse
 
 
 def rewrite(path: Path, changes: dict[str, Any]) -> None:
@@ -25,10 +25,7 @@ def rewrite(path: Path, changes: dict[str, Any]) -> None:
         type(None),
         lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null"),
     )
-    try:
-        parameters = yaml.load(path)
-    except YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    parameters = parse(path.read_bytes(), str(path), yaml)
     if not isinstance(parameters, dict):
         raise InputError(f"{path}: no sections")
     recipes.apply(changes, parameters)

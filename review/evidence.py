@@ -8,11 +8,10 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from fashion_mnist.classes import KEYS
 from fashion_mnist.errors import InputError
+from fashion_mnist.params import parse
 from review import changes, paired
 from review.paired import Answers
 from review.revisions import Revision
@@ -130,11 +129,7 @@ def read_yaml(revision: Revision, path: str) -> dict[str, Any]:
     Raises:
         InputError: It is missing, no YAML, or holds none.
     """
-    try:
-        content = YAML(typ="safe").load(revision.read(path))
-    except YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{revision.name}: {path} is not valid YAML: {reason}") from error
+    content = parse(revision.read(path), f"{revision.name}: {path}")
     if not isinstance(content, dict):
         raise InputError(f"{revision.name}: {path} holds no sections")
     return content

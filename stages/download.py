@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from fashion_mnist import distribution, figures, idx, kaggle, params, sources
+from fashion_mnist import distribution, figures, idx, kaggle, params, parent, sources
 from fashion_mnist.artifacts import new_folder, sha256, write_metrics, write_table
 from fashion_mnist.classes import NAMES
 from fashion_mnist.errors import InputError, reported
@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--classes", type=Path, required=True, help="CSV: images of each class")
     parser.add_argument("--figure", type=Path, required=True, help="PNG: samples of each class")
     args = parser.parse_args()
+    parent.watch()
     with reported("download"):
         settings = params.read(args.params, "download", Params)
         metrics = {}

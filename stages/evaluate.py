@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import classification_report
 
-from fashion_mnist import determinism, figures, params, prepared, scores
+from fashion_mnist import determinism, figures, params, parent, prepared, scores
 from fashion_mnist.artifacts import write_metrics, write_table
 from fashion_mnist.classes import KEYS, NAMES
-from fashion_mnist.errors import InputError, reported
+from fashion_mnist.errors import DAMAGED, InputError, reported
 from fashion_mnist.idx import Uint8
 
 # Keras takes seconds to load; bad parameters and bad data are told before that.
@@ -42,12 +41,14 @@ def read_pictures(path: Path, labels: NDArray[np.int64]) -> tuple[Uint8, NDArray
         labels: Its labels (n,) as `preprocess` wrote them.
 
     Raises:
-        InputError: The file is damaged, or is not the set that was prepared.
+        InputError: The file is missing, damaged, or not the set that was prepared.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             images, found, index = archive["images"], archive["labels"], archive["index"]
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise InputError(f"{path}: {error}") from error
     if not np.array_equal(found, labels) or not len(images) == len(labels) == len(index):
         raise InputError(f"{path}: not the set that the prepared arrays were made from")
@@ -150,6 +151,7 @@ def main() -> None:
     parser.add_argument("--gallery", type=Path, required=True, help="PNG: 24 test images")
     parser.add_argument("--mistakes", type=Path, required=True, help="PNG: 24 confident mistakes")
     args = parser.parse_args()
+    parent.watch()
     with reported("evaluate"):
         settings = params.read(args.params, args.section, Params)
         data = prepared.load(args.test)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fashion_mnist import params
-from fashion_mnist.artifacts import new_folder, write_metrics
+from fashion_mnist import params, parent
+from fashion_mnist.artifacts import new_folder, write_checksums, write_metrics
 from fashion_mnist.classes import NAMES
-from fashion_mnist.errors import InputError, reported
+from fashion_mnist.errors import DAMAGED, InputError, reported
 from fashion_mnist.idx import SIDE, Uint8
 
 SETS = ("train", "validation", "test")
@@ -38,8 +38,10 @@ def blocks(path: Path, name: str, shape: tuple[int, ...]) -> Iterator[Uint8]:
         shape: Of one row.
 
     Raises:
-        InputError: The file or the array is damaged or is not of that shape and type.
+        InputError: The file is missing or damaged, or the array is not of that shape and type.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
             if npy.read_magic(file) != (1, 0):
@@ -52,7 +54,7 @@ def blocks(path: Path, name: str, shape: tuple[int, ...]) -> Iterator[Uint8]:
                 rows = min(BLOCK, found[0] - start)
                 content = _read_exactly(cast(BinaryIO, file), rows * row)
                 yield np.frombuffer(content, np.uint8).reshape(rows, *shape)
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise InputError(f"{path}: {name}: {error}") from error
 
 
@@ -116,7 +118,7 @@ def one_hot(labels: Uint8) -> Float32:
 
 
 def prepare(source: Path, folder: Path, offset: float, divisor: float) -> dict[str, Any]:
-    """Write images.npy (n, 28, 28, 1) and labels.npy (n, 10), float32, of one set.
+    """Write images.npy (n, 28, 28, 1), labels.npy (n, 10), float32, and SHA256SUMS of one set.
 
     Args:
         source: Its .npz file.
@@ -139,6 +141,7 @@ def prepare(source: Path, folder: Path, offset: float, divisor: float) -> dict[s
         rows = _write_rows(temporary / "labels.npy", (images, len(NAMES)), labels)
         if rows != images:
             raise InputError(f"{source}: {images} images but {rows} labels")
+        write_checksums(temporary)
     if not images:
         return {"images": 0}
     mean, deviation = moments(counts)
@@ -179,6 +182,7 @@ def main() -> None:
     )
     parser.add_argument("--metrics", type=Path, required=True, help="JSON: statistics of the sets")
     args = parser.parse_args()
+    parent.watch()
     with reported("preprocess"):
         settings = params.read(args.params, args.section, Params)
         train = blocks(args.split / "train.npz", "images", (SIDE, SIDE))

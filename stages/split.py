@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from fashion_mnist import distribution, idx, params
+from fashion_mnist import distribution, idx, params, parent
 from fashion_mnist.artifacts import new_file, sha256, write_metrics, write_table
 from fashion_mnist.classes import NAMES
 from fashion_mnist.errors import InputError, reported
@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="JSON: sizes and counts")
     parser.add_argument("--classes", type=Path, required=True, help="CSV: images of each class")
     args = parser.parse_args()
+    parent.watch()
     with reported("split"):
         settings = params.read(args.params, args.section, Params)
         halves = {}

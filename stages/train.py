@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
-from fashion_mnist import determinism, models, params, prepared, recipe
+from fashion_mnist import determinism, models, params, parent, prepared, recipe
 from fashion_mnist.artifacts import write_metrics, write_table
 from fashion_mnist.augmentation import Augmentation
 from fashion_mnist.errors import InputError, reported
@@ -32,7 +32,6 @@ class Params(params.Section):
     optimizer: recipe.Optimizer
     schedule: recipe.Schedule
     loss: recipe.Loss
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation | None = None
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
@@ -46,13 +45,6 @@ class Params(params.Section):
         if name not in models.names():
             raise ValueError(f"one of {', '.join(models.names())}")
         return name
-
-    @field_validator("label_smoothing")
-    @classmethod
-    def _of_one_hot_labels(cls, share: float, info: ValidationInfo) -> float:
-        if share and info.data.get("loss") != "categorical_crossentropy":
-            raise ValueError("0 unless train.loss is categorical_crossentropy")
-        return share
 
 
 def fit(
@@ -99,7 +91,7 @@ def fit(
         )
     model.compile(
         recipe.build(settings.optimizer, settings.schedule, settings.steps or available),
-        recipe.loss(settings.loss, settings.label_smoothing),
+        settings.loss,
         metrics=["accuracy"],
     )
     progress = Progress(batches, state, name, settings.steps, settings.select == "best")
@@ -202,6 +194,7 @@ def main() -> None:
         "--state", type=Path, required=True, help="where a killed training goes on from"
     )
     args = parser.parse_args()
+    parent.watch()
     with reported("train"):
         settings = params.read(args.params, args.section, Params)
         train, validation = prepared.load(args.train), prepared.load(args.validation)

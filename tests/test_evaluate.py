@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fashion_mnist.artifacts import write_checksums
 from fashion_mnist.classes import KEYS, NAMES
 from tests.conftest import Pipeline
 
@@ -109,6 +110,7 @@ def test_a_class_without_images(copy: Pipeline) -> None:
     kept = labels.argmax(axis=1) != 8
     np.save(folder / "labels.npy", labels[kept])
     np.save(folder / "images.npy", np.load(folder / "images.npy")[kept])
+    write_checksums(folder)
     copy.refuses("evaluate", "data/prepared/test: no image of class Bag")
 
 

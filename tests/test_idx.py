@@ -45,6 +45,8 @@ def test_writes_bytes_only(tmp_path: Path) -> None:
         (lambda content: b"<html>" + content[6:], "starts with 3c 68 74 6d"),
         (lambda content: b"\0\0\x0d" + content[3:], "expected 00 00 08 03"),
         (lambda content: content[:4] + b"\xff" * 12 + content[16:], "for the dimensions"),
+        (lambda content: content[:4] + bytes(4) + b"\xff" * 8, "too big"),
+        (lambda content: content[:4] + b"\xff" * 8 + bytes(4), "cannot reshape"),
     ],
 )
 def test_refuses_damaged_images(raw: Path, damage, complaint: str) -> None:

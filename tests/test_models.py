@@ -136,21 +136,3 @@ def test_fast_cnn_whitens_patches(keras: Any) -> None:
     kernel, bias = model.get_layer("whitening").weights
     assert not kernel.trainable
     assert bias.trainable
-
-
-def test_fast_cnn_hands_on_its_input_at_the_start(keras: Any) -> None:
-    model = models.build("fast_cnn", {"widths": [4, 12], "convolutions": 3})
-    kernels = [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert [tuple(kernel.shape[2:]) for kernel in kernels] == [
-        (1, 8),
-        *[(8, 4), (4, 4), (4, 4)],
-        *[(4, 12), (12, 12), (12, 12)],
-    ]
-    images = np.random.default_rng(0).random((2, 9, 9, 4), np.float32)
-    found = keras.ops.conv(images, kernels[4], padding="same")
-    assert np.allclose(found[..., :4], images, atol=1e-6)
-    assert not np.allclose(found[..., 4:8], images)
-    plain = models.build("fast_cnn", {"widths": [4, 12], "convolutions": 3, "identity": False})
-    found = keras.ops.conv(images, plain.layers[7].kernel, padding="same")
-    assert plain.layers[7].kernel.shape[2:] == (4, 4)
-    assert not np.allclose(found, images, atol=0.1)

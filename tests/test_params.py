@@ -70,16 +70,8 @@ def test_the_shipped_file_is_valid(section: str) -> None:
         ),
         ("train", " learning_rate:", " lr:", "train.optimizer.lr: unknown key"),
         ("train", "loss: categorical_crossentropy", "loss: hinge", "train.loss: got 'hinge'"),
-        (
-            "train",
-            "loss: categorical_crossentropy",
-            "loss: mean_squared_error",
-            "train.label_smoothing: got 0.1, expected 0 unless train.loss is categorical_cross",
-        ),
-        ("train", "label_smoothing: 0.1", "label_smoothing: 1.0", "train.label_smoothing: got 1.0"),
-        ("train", "flip: alternating", "flip: both", "train.augmentation.flip: got 'both'"),
+        ("train", "flip: true", "flip: both", "train.augmentation.flip: got 'both'"),
         ("train", "shift: 1", "shift: 28", "train.augmentation.shift: got 28, expected less"),
-        ("train", "shift: 1", "erase: 29", "train.augmentation.erase: got 29, expected less"),
         ("train", "warmup: 0.2", "warmup: 1.0", "train.schedule.warmup: got 1.0, expected less"),
         ("train", "ns_steps: 3", "ns_steps: 0", "train.optimizer.ns_steps: got 0, expected"),
         ("evaluate", "average: true", "average: 1", "evaluate.mirror_average: got 1, expected"),
@@ -131,10 +123,28 @@ def test_missing_section(tmp_path: Path) -> None:
     assert complaint(tmp_path, "train", "\ntrain:", "\ntrian:") == "no section 'train'"
 
 
-@pytest.mark.parametrize("text", ["train: [1", "a: 1\na: 2", "\x00", "- train", ""])
-def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+# The first is no UTF-8; the last seven make Python raise errors of its own within the parser.
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"train: \xff",
+        b"train: [1",
+        b"a: 1\na: 2",
+        b"\x00",
+        b"- train",
+        b"",
+        b"train: 2001-99-99",
+        b"train: !!int x",
+        b"train: !!float x",
+        b"train: !!bool x",
+        b'train: "\\UFFFFFFFF"',
+        b"train: " + b"[" * 5000,
+        b"train: " + b"9" * 5000,
+    ],
+)
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(InputError, match=r"not valid YAML|no section"):
         params.read(path, "train", train.Params)
 

@@ -1,5 +1,6 @@
 """What train and evaluate read is checked, and stays on disk."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 
 from fashion_mnist import prepared
+from fashion_mnist.artifacts import CHECKSUMS, sha256, write_checksums
 from fashion_mnist.errors import InputError
 
 
 def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
     np.save(folder / "images.npy", images)
     np.save(folder / "labels.npy", labels)
+    write_checksums(folder)
 
 
 def good(count: int = 6000) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +72,7 @@ def test_truncated(tmp_path: Path, keep: int) -> None:
     write(tmp_path, *good(20))
     path = tmp_path / "images.npy"
     path.write_bytes(path.read_bytes()[:keep])
+    write_checksums(tmp_path)
     with pytest.raises(InputError, match=r"images.npy: "):
         prepared.load(tmp_path)
 
@@ -76,5 +80,35 @@ def test_truncated(tmp_path: Path, keep: int) -> None:
 def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
     write(tmp_path, *good(20))
     np.save(tmp_path / "images.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    write_checksums(tmp_path)
     with pytest.raises(InputError, match=r"images.npy: "):
         prepared.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
+def test_one_flipped_bit(tmp_path: Path, name: str) -> None:
+    write(tmp_path, *good(20))
+    path = tmp_path / name
+    expected = sha256(path)
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        prepared.load(tmp_path)
+    assert str(caught.value) == f"{path}: SHA-256 is {sha256(path)}, expected {expected}"
+
+
+@pytest.mark.parametrize("sums", ["", "0" * 64 + "  labels.npy\n", "nonsense\n", "\xff", None])
+def test_damaged_checksums(tmp_path: Path, sums: str | None) -> None:
+    write(tmp_path, *good(20))
+    path = tmp_path / CHECKSUMS
+    path.unlink()
+    if sums is not None:
+        path.write_text(sums, encoding="latin-1")
+    with pytest.raises(InputError, match=r"SHA256SUMS|labels\.npy: SHA-256 is"):
+        prepared.load(tmp_path)
+
+
+def test_the_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
+    write(tmp_path, *good(20))
+    subprocess.run(["sha256sum", "--check", "--strict", CHECKSUMS], cwd=tmp_path, check=True)

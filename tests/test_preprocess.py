@@ -130,7 +130,7 @@ def test_stage_refuses_damaged_sets(copy: Pipeline, kind: str) -> None:
 
 def test_stage_refuses_a_missing_set(copy: Pipeline) -> None:
     (copy.folder / "data/split/train.npz").unlink()
-    copy.refuses("preprocess", "data/split/train.npz: No such file")
+    copy.refuses("preprocess", "data/split/train.npz: no such file")
 
 
 def test_labels_out_of_range() -> None:

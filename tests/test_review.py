@@ -288,7 +288,7 @@ def test_outside_of_a_repository(tmp_path: Path) -> None:
         ("params.yaml", "review:", "reviewz:", ("params.yaml has no section 'review'",)),
         ("params.yaml", "margin: 0.005", "margin: 5.0", ("review.margin: got 5.0",)),
         ("params.yaml", "margin:", "marginn:", ("review.marginn: unknown key",)),
-        ("params.yaml", "train:", "train: [", ("params.yaml is not valid YAML",)),
+        ("params.yaml", "train:", "train: [", ("params.yaml: not valid YAML",)),
         ("params.yaml", "  batch_size: 256\n  epochs", "  batch_size: 255\n  epochs",
          ("another train.batch_size", "dvc repro")),
     ],

@@ -17,46 +17,39 @@ from fashion_mnist.prepared import Float32
 Count = Annotated[int, Field(gt=0)]
 
 PATCH = 2  # pixels, the side of what the first layer sees
+MOMENTUM = 0.9  # of the averages in BatchNorm: a short training needs short ones
 SAMPLE = 5000  # images whose patches tell how to whiten
 
 
 def fast_cnn(
     widths: Annotated[Sequence[Count], Field(min_length=1)] = (24, 48, 96),
-    convolutions: Count = 2,
     whitening: bool = True,
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.6,
-    identity: bool = True,
-    head: Annotated[float, Field(gt=0)] = 1 / 9,
+    head: Annotated[float, Field(gt=0)] = 0.1,
 ) -> keras.Model:
     """Return the network: 164,440 parameters by default, 163,736 of them trainable.
 
     Args:
         widths: Channels of each block. A block halves height and width.
-        convolutions: Of a block.
         whitening: Let the first layer whiten patches (see `adapt`); else it learns its filters.
-        momentum: Of the averages that BatchNorm keeps. A short training needs short averages.
-        identity: Let each convolution hand on its input at the start, as far as it has channels.
         head: Factor of the logits. A small one keeps the softmax soft.
     """
     image = keras.Input((28, 28, 1))
     first = layers.Conv2D(2 * PATCH**2, PATCH, name="whitening" if whitening else "first")
     x = layers.ReLU()(first(image))
     for width in widths:
-        for number in range(convolutions):
-            convolution = layers.Conv2D(width, 3, padding="same", use_bias=False)
-            x = convolution(x)
-            if identity:
-                _hand_on(convolution)
-            if number == 0:
-                x = layers.MaxPooling2D(2)(x)
-            x = layers.BatchNormalization(momentum=momentum, epsilon=1e-5, scale=False)(x)
-            x = layers.ReLU()(x)
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+        x = layers.MaxPooling2D(2)(x)
+        x = layers.BatchNormalization(momentum=MOMENTUM, scale=False)(x)
+        x = layers.ReLU()(x)
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=MOMENTUM, scale=False)(x)
+        x = layers.ReLU()(x)
     x = layers.GlobalMaxPooling2D()(x)
     x = layers.Dense(10, use_bias=False)(x)
-    x = layers.Rescaling(head)(x)
+    x = layers.Softmax()(layers.Rescaling(head)(x))
     # The bias learns.
     first.kernel.trainable = not whitening
-    return keras.Model(image, layers.Softmax()(x), name="fast_cnn")
+    return keras.Model(image, x, name="fast_cnn")
 
 
 def adapt(model: keras.Model, images: Float32) -> None:
@@ -83,12 +76,3 @@ def adapt(model: keras.Model, images: Float32) -> None:
     kernel = np.concatenate([filters, -filters], axis=1).reshape(PATCH, PATCH, 1, -1)
     # Libraries of linear algebra differ in the last digits from processor to processor.
     layer.kernel.assign(kernel.round(6))
-
-
-def _hand_on(convolution: layers.Conv2D) -> None:
-    (kernel,) = convolution.get_weights()
-    _, _, inputs, outputs = kernel.shape
-    shared = min(inputs, outputs)
-    kernel[:, :, :, :shared] = 0
-    kernel[1, 1, range(shared), range(shared)] = 1
-    convolution.set_weights([kernel])
