@@ -1,11 +1,13 @@
 # Every recipe is a command that a person could type.
 PYTHON ?= python3
+READER ?= params
+FUZZ_SECONDS ?= 600
 
 # The stages of dvc.yaml say `python` and mean the one that has the locked dependencies.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: repro compare report test lint format lock
+.PHONY: repro compare report test lint format rerun fuzz audit lock
 
 repro: .venv/installed # run the pipeline, then say what it reached, beside what is committed
 	.venv/bin/dvc repro
@@ -31,6 +33,15 @@ lint: .venv/installed-dev
 format: .venv/installed-dev
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+rerun: .venv/installed .venv/installed-review # does the commit come out again, to the byte?
+	.venv/bin/python -m review verify --rerun
+
+fuzz: .venv/installed-dev # READER is idx, csv or params
+	.venv/bin/python -m tests.fuzz $(READER) -max_total_time=$(FUZZ_SECONDS)
+
+audit: .venv/installed-dev # known vulnerabilities of what is locked; it asks the network
+	.venv/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.lock
 
 lock: .venv/installed-dev # resolve the dependencies of pyproject.toml anew
 	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --output-file requirements.lock

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Pipeline
+from tests.conftest import Pipeline, run
+from tests.faults.conftest import same_bytes
 
 STAGES = ["download", "split", "preprocess", "train", "evaluate"]
 
@@ -41,3 +42,24 @@ def test_full_disk(disk: Pipeline, stage: str) -> None:
 def test_read_only_disk(disk: Pipeline, stage: str) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
     disk.refuses(stage, "Read-only file system")
+
+
+def test_full_disk_of_the_cache(fresh: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", cache]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a disk may not be mounted here: {mounted.stderr.strip()}")
+    try:
+        run("dvc", "config", "--local", "cache.dir", cache, cwd=fresh)
+        done = subprocess.run(
+            ["dvc", "repro"], cwd=fresh, capture_output=True, text=True, check=False
+        )
+        assert done.returncode != 0
+        assert "No space left on device" in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=100m", cache], check=True)
+        run("dvc", "repro", cwd=fresh)
+        assert same_bytes(fresh)
+    finally:
+        subprocess.run(["umount", "--lazy", cache], check=True)

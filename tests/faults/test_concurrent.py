@@ -1,0 +1,27 @@
+"""Two `dvc repro` at the same time in one folder."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import same_bytes
+from tests.faults.test_killed import running, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_second_says_that_the_first_is_at_work(fresh: Path) -> None:
+    log = fresh.parent / "log"
+    with log.open("w") as output:
+        first = subprocess.Popen(["dvc", "repro"], cwd=fresh, stdout=output, stderr=output)
+    wait_for(lambda: running(fresh), "a stage")
+    second = subprocess.run(
+        ["dvc", "repro"], cwd=fresh, capture_output=True, text=True, check=False
+    )
+    assert second.returncode != 0
+    # `--wait-for-lock` is no help: it waits for another lock, which is held for moments.
+    assert f"is busy, it is being blocked by:\n  (PID {first.pid})" in second.stderr
+    assert "Running stage" not in second.stdout
+    assert first.wait() == 0, log.read_text()
+    assert same_bytes(fresh)

@@ -1,0 +1,174 @@
+"""Files made to harm: each is refused in one line, and nothing in them is run or followed."""
+
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from fashion_mnist import kaggle
+from fashion_mnist.errors import InputError
+from stages.download import FILES
+from tests.conftest import FIXTURE, Pipeline
+
+pytestmark = pytest.mark.slow
+
+
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.trace),)
+
+
+def pickled(path: Path, name: str, payload: Payload) -> None:
+    """Put a pickle in the place of an array of an .npz file."""
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = dict(archive)
+    arrays[name] = np.array([payload], dtype=object)
+    np.savez(path, allow_pickle=True, **arrays)
+
+
+@pytest.mark.parametrize(("stage", "name"), [("preprocess", "images"), ("evaluate", "index")])
+def test_a_pickle_in_a_set(copy: Pipeline, stage: str, name: str) -> None:
+    trace = copy.folder / "trace"
+    path = copy.folder / "data/split/test.npz"
+    pickled(path, name, Payload(trace))
+    # That the payload is one.
+    with np.load(path, allow_pickle=True) as archive:
+        assert archive[name].size
+    trace.rmdir()
+    copy.refuses(stage, "data/split/test.npz")
+    assert not trace.exists()
+
+
+def test_a_pickle_in_the_state_of_a_training(copy: Pipeline) -> None:
+    trace, state = copy.folder / "trace", copy.folder / "data/state/train.npz"
+    np.savez(state, allow_pickle=True, record=np.array([Payload(trace)], dtype=object))
+    before = copy.files()
+    done = copy.run("train")
+    assert done.returncode == 0
+    assert f"{state.relative_to(copy.folder)} is damaged" in done.stderr
+    assert not trace.exists()
+    del before["data/state/train.npz"]
+    assert copy.files() == before
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def pack(path: Path, content: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in content.items():
+            archive.writestr(name, value)
+
+
+def change_layer(path: Path, class_name: str, config: dict[str, Any], module: str) -> None:
+    """Let the last layer of a model be another one."""
+    content = members(path)
+    model = json.loads(content["config.json"])
+    layer = model["config"]["layers"][-1]
+    layer |= {"class_name": class_name, "module": module}
+    layer["config"] = {"name": layer["config"]["name"]} | config
+    content["config.json"] = json.dumps(model).encode()
+    pack(path, content)
+
+
+def test_a_lambda_in_a_model(copy: Pipeline) -> None:
+    """As Keras saves one: with the byte code of a function."""
+    code = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None}}
+    path = copy.folder / "data/model/model.keras"
+    change_layer(path, "Lambda", {"function": code}, "keras.layers")
+    copy.refuses("evaluate", "data/model/model.keras", "arbitrary code execution")
+
+
+def test_a_function_of_another_module_in_a_model(copy: Pipeline) -> None:
+    path = copy.folder / "data/model/model.keras"
+    change_layer(path, "system", {"command": "mkdir trace"}, "os")
+    copy.refuses("evaluate", "data/model/model.keras")
+    assert not (copy.folder / "trace").exists()
+
+
+def test_a_member_of_a_model_that_leads_outside(copy: Pipeline) -> None:
+    path = copy.folder / "data/model/model.keras"
+    content = members(path)
+    outside = copy.folder.parent / f"{copy.folder.name}-trace"
+    for name in (f"../../../{outside.name}", str(outside), "assets/../../trace"):
+        content[name] = b"gotcha"
+    pack(path, content)
+    before = copy.files()
+    done = copy.run("evaluate")
+    # Keras reads the members that it knows, and no other.
+    assert done.returncode in (0, 1), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not outside.exists()
+    assert not (copy.folder.parent / "trace").exists()
+    assert copy.files() == before
+
+
+def test_weights_that_are_in_another_file(copy: Pipeline) -> None:
+    """HDF5 can point to any file that the user may read."""
+    path = copy.folder / "data/model/model.keras"
+    secret = copy.folder / "secret.h5"
+    content = members(path)
+    weights = io.BytesIO(content["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        found: list[str] = []
+        file.visititems(
+            lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None
+        )
+        with h5py.File(secret, "w") as other:
+            other["stolen"] = file[found[0]][()] + 1
+        del file[found[0]]
+        file[found[0]] = h5py.ExternalLink(str(secret), "stolen")
+    pack(path, content | {"model.weights.h5": weights.getvalue()})
+    copy.refuses("evaluate", "data/model/model.keras", "ExternalLink")
+
+
+def test_links_in_a_source_lead_outside(copy: Pipeline, tmp_path_factory) -> None:
+    """A source is believed for its hashes alone, and what comes of it are ordinary files."""
+    source, other = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("other")
+    first, second, third, fourth = FILES
+    secret = other / "secret"
+    secret.write_bytes(b"secret of another user")
+    (source / first).symlink_to(secret)
+    (source / second).symlink_to(source / second)
+    (source / third).symlink_to(other / "missing")
+    (source / f"{fourth}.gz").symlink_to(FIXTURE / f"{fourth}.gz")
+    copy.set("download.sources", [str(source)])
+    for name in FILES:
+        (copy.folder / "data/raw" / name).unlink()
+    done = copy.run("download")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "secret of another user" not in done.stderr
+    for name in (first, second, third):
+        assert name in done.stderr
+        assert not (copy.folder / "data/raw" / name).exists()
+    fetched = copy.folder / "data/raw" / fourth
+    assert not fetched.exists() or not fetched.is_symlink()
+    # With the others in a second source, the one behind a link is as good as any.
+    copy.set("download.sources", [str(source), str(FIXTURE)])
+    copy.run_all("download")
+    assert fetched.is_file()
+    assert not fetched.is_symlink()
+
+
+def test_formulas_in_a_table(tmp_path: Path) -> None:
+    """A spreadsheet would run them; here a cell is a number or an error."""
+    path = tmp_path / "fashion-mnist_train.csv"
+    header = ",".join(["label", *(f"pixel{number}" for number in range(1, 785))])
+    row = ",".join(["=cmd|'/C calc'!A0", *"0" * 784])
+    path.write_text(f"{header}\n{row}\n")
+    with pytest.raises(InputError, match=r"line 2: label is .=cmd\|'/C calc'!A0"):
+        kaggle.read(path)

@@ -1,0 +1,123 @@
+"""Looks for input that a reader meets with a traceback or reads wrong, guided by coverage.
+
+`python -m tests.fuzz idx` (or csv, params) goes on until it is stopped or finds something;
+options of libFuzzer follow, such as `-max_total_time=60` (seconds). What it has found interesting
+so far is kept in .fuzz/, so that the next run begins there.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["fashion_mnist", "ruamel", "stages"]):
+    from fashion_mnist import idx, kaggle, params
+    from fashion_mnist.errors import InputError
+    from stages import download, evaluate, preprocess, split, train
+
+from tests.conftest import ROOT
+
+SCRATCH = Path(tempfile.mkdtemp(prefix="fuzz-"))
+SCHEMAS = {
+    "download": download.Params,
+    "split": split.Params,
+    "preprocess": preprocess.Params,
+    "train": train.Params,
+    "evaluate": evaluate.Params,
+}
+
+
+def read_idx(content: bytes) -> None:
+    """What follows the magic number of images; without it; and beside labels for an image."""
+    images, labels, again = (SCRATCH / name for name in ("images", "labels", "again"))
+    for magic, dimensions in ((IMAGES, 3), (LABELS, 1), (b"", 3)):
+        images.write_bytes(magic + content)
+        try:
+            array = idx.read(images, dimensions)
+        except InputError:
+            continue
+        # Nothing is read that is not there, nor left out.
+        idx.write(again, array)
+        assert again.read_bytes() == images.read_bytes()
+    images.write_bytes(IMAGES + ONE + bytes([0, 0, 0, 28, 0, 0, 0, 28]) + bytes(784))
+    labels.write_bytes(LABELS + content)
+    try:
+        x, y = idx.read_pair(images, labels)
+    except InputError:
+        return
+    assert x.shape == (len(y), 28, 28)
+    assert y.max() < 10
+
+
+IMAGES, LABELS, ONE = bytes([0, 0, 8, 3]), bytes([0, 0, 8, 1]), bytes([0, 0, 0, 1])
+HEADER = ",".join(kaggle.COLUMNS).encode() + b"\n"
+ROW = b"3," + b",".join([b"7"] * 784) + b"\n"
+
+
+def read_csv(content: bytes) -> None:
+    """A good header and row, then any bytes; or these alone."""
+    path = SCRATCH / "some.csv"
+    path.write_bytes(content[1:] if content[:1] == b"\0" else HEADER + ROW + content)
+    try:
+        images, labels = kaggle.read(path)
+    except InputError:
+        return
+    rows = path.read_bytes().splitlines()[1:]
+    for row, image, label in zip(rows, images, labels, strict=True):
+        assert [int(value) for value in row.split(b",")] == [label, *image.ravel()]
+
+
+def read_params(content: bytes) -> None:
+    """Any bytes as params.yaml."""
+    path = SCRATCH / "params.yaml"
+    path.write_bytes(content)
+    for name, schema in SCHEMAS.items():
+        try:
+            params.read(path, name, schema)
+        except InputError:
+            continue
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "idx": read_idx,
+    "csv": read_csv,
+    "params": read_params,
+}
+
+
+def seeds(name: str, folder: Path) -> None:
+    """Write what to begin with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if name == "idx":
+        (folder / "images").write_bytes(ONE + ONE + ONE + b"7")
+        (folder / "labels").write_bytes(ONE + b"3")
+        (folder / "whole").write_bytes(IMAGES + ONE + ONE + ONE + b"7")
+    elif name == "csv":
+        (folder / "row").write_bytes(ROW)
+        (folder / "whole").write_bytes(b"\0" + HEADER + ROW)
+    else:
+        text = (ROOT / "params.yaml").read_bytes()
+        (folder / "whole").write_bytes(text)
+        for number, section in enumerate(text.split(b"\n\n")):
+            (folder / f"section-{number}").write_bytes(section)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("target", choices=TARGETS)
+    args, options = parser.parse_known_args()
+    corpus = ROOT / ".fuzz" / args.target
+    seeds(args.target, corpus)
+    atheris.Setup([sys.argv[0], *options, str(corpus)], TARGETS[args.target])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What is installed is what was locked, and no code of ours runs what is in a file of data."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGES = ("benchmarks", "fashion_mnist", "published", "recipes", "review", "stages")
+MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+LOCKS = sorted(ROOT.glob("requirements*.lock"))
+
+UNPICKLE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+RUN = {"eval", "exec", "compile", "__import__"}
+# Arguments that make a library trust a file or a shell, by the value that is safe.
+SAFE = {"allow_pickle": False, "safe_mode": True, "shell": False, "trust_remote_code": False}
+# A call of these must say that it does not unpickle, since the default may change.
+LOADERS = {("np", "load"), ("numpy", "load")}
+
+
+def dangers(tree: ast.AST) -> Iterator[str]:
+    """Yield what a module does that would run code from data."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            yield from (name for name in names if name.partition(".")[0] in UNPICKLE)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            given = {keyword.arg: keyword.value for keyword in node.keywords}
+            if called in RUN or called in ("os.system", "os.popen", "pd.read_pickle"):
+                yield called
+            for name, safe in SAFE.items():
+                if name in given and ast.unparse(given[name]) != str(safe):
+                    yield f"{called}: {name}"
+            if tuple(called.split(".")) in LOADERS and "allow_pickle" not in given:
+                yield called
+
+
+def test_no_code_is_run_from_data() -> None:
+    found = {
+        (str(path.relative_to(ROOT)), danger)
+        for path in MODULES
+        for danger in dangers(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert len(MODULES) > 50
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "danger"),
+    [
+        ("import pickle", "pickle"),
+        ("from joblib.x import load", "joblib.x"),
+        ("import os; os.system('ls')", "os.system"),
+        ("eval(text)", "eval"),
+        ("subprocess.run(command, shell=True)", "subprocess.run: shell"),
+        ("keras.saving.load_model(path, safe_mode=False)", "keras.saving.load_model: safe_mode"),
+        ("np.load(path, allow_pickle=wanted)", "np.load: allow_pickle"),
+        ("np.load(path)", "np.load"),
+    ],
+)
+def test_such_code_would_be_found(code: str, danger: str) -> None:
+    assert list(dangers(ast.parse(code))) == [danger]
+
+
+def requirements(lock: Path) -> list[str]:
+    """Return the entries of a lock file, lines joined, without comments."""
+    lines = lock.read_text().replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_every_requirement_is_pinned_with_hashes(lock: Path) -> None:
+    found = requirements(lock)
+    assert len(found) > 20
+    for line in found:
+        assert re.match(r"[a-z0-9.-]+(\[[a-z,-]+\])?==\S+ ", line), line
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", line), line
+        assert "://" not in line
+
+
+def test_every_installation_enforces_them() -> None:
+    recipes = (ROOT / "Makefile").read_text()
+    workflows = "\n".join(path.read_text() for path in (ROOT / ".github").rglob("*.yml"))
+    commands = re.findall(r"^.*pip3? install.*$", recipes + workflows, re.M)
+    assert len(commands) >= 3
+    assert [line for line in commands if "--require-hashes" not in line] == []
+
+
+@pytest.mark.slow
+def test_a_package_with_another_content_is_refused(tmp_path: Path) -> None:
+    (entry,) = (line for line in requirements(LOCKS[0]) if line.startswith("zc-lockfile=="))
+    for content, code in ((entry, 0), (re.sub("sha256:[0-9a-f]{64}", f"sha256:{7:064}", entry), 1)):
+        lock = tmp_path / "requirements.lock"
+        lock.write_text(content + "\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--require-hashes", "--no-deps",
+             "--no-cache-dir", "--requirement", lock, "--dest", tmp_path],
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+    assert "DO NOT MATCH THE HASHES" in done.stderr
