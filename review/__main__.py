@@ -9,7 +9,7 @@ from rich.console import Console
 
 from fashion_mnist import artifacts
 from fashion_mnist.errors import InputError
-from review import compare, comparison, evidence, revisions, spread, verify
+from review import compare, comparison, evidence, machine, rerun, revisions, spread, verify
 from review.evidence import Evidence
 
 CANNOT = 2  # exit code: no answer
@@ -56,12 +56,30 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    if args.record and not args.rerun:
+        raise InputError("--record: only with --rerun")
+    if args.rerun:
+        return _rerun(args)
     found = verify.verify(revisions.root(Path()), args.stages)
     if args.json:
         print(found.model_dump_json(indent=2))
     else:
         verify.terminal(found, Console())
     return 0 if found.verified else 1
+
+
+def _rerun(args: argparse.Namespace) -> int:
+    root = revisions.root(Path())
+    found = rerun.rerun(root, args.stages)
+    if args.json:
+        print(found.model_dump_json(indent=2))
+    else:
+        rerun.terminal(found, Console())
+    identical = all(output.state == "identical" for output in found.outputs)
+    if args.record and identical and not args.stages:
+        machine.record(root)
+        print(f"written to {machine.RECORD}: commit it", file=sys.stderr)
+    return 0 if found.reproduced else 1
 
 
 def _spread(args: argparse.Namespace) -> int:
@@ -113,6 +131,14 @@ def main(arguments: list[str] | None = None) -> int:
         "verify", help="check that code, parameters, dvc.lock, metrics and answers belong together"
     )
     verb.add_argument("--stages", nargs="+", default=[], metavar="stage", help="default: all")
+    verb.add_argument(
+        "--rerun", action="store_true", help="run them again, from nothing, and compare the bytes"
+    )
+    verb.add_argument(
+        "--record",
+        action="store_true",
+        help=f"with --rerun: if all is identical, name this kind of machine in {machine.RECORD}",
+    )
     verb.add_argument("--json", action="store_true")
     verb.set_defaults(run=_verify)
     verb = verbs.add_parser("spread", help="train the recipe with several seeds")

@@ -65,16 +65,7 @@ def verify(root: Path, names: list[str]) -> Verification:
         InputError: There is no such stage, or DVC cannot read the pipeline.
     """
     tree = Revision(root, "working tree", None)
-    locks = {
-        yaml: evidence.read_yaml(tree, lock).get("stages", {})
-        for yaml, lock in PIPELINES.items()
-        if (root / lock).exists()
-    }
-    entries = {
-        name if yaml == "dvc.yaml" else f"{yaml}:{name}": entry
-        for yaml, lock in locks.items()
-        for name, entry in lock.items()
-    }
+    entries = lock_entries(root)
     status = _status(root, [yaml for yaml in PIPELINES if (root / yaml).exists()])
     unknown = [name for name in names if name not in entries | status]
     if unknown:
@@ -99,6 +90,18 @@ def verify(root: Path, names: list[str]) -> Verification:
     return Verification(
         verified=not (bad or disagreements), artifacts=artifacts, disagreements=disagreements
     )
+
+
+def lock_entries(root: Path) -> dict[str, Any]:
+    """Return what dvc.lock says of each stage, that of published/ by `published/dvc.yaml:name`."""
+    tree = Revision(root, "working tree", None)
+    found: dict[str, Any] = {}
+    for yaml, lock in PIPELINES.items():
+        if (root / lock).exists():
+            prefix = "" if yaml == "dvc.yaml" else f"{yaml}:"
+            stages = evidence.read_yaml(tree, lock).get("stages", {})
+            found |= {f"{prefix}{name}": entry for name, entry in stages.items()}
+    return found
 
 
 def terminal(found: Verification, console: Console) -> None:

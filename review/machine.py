@@ -1,0 +1,69 @@
+"""What kind of machine this is, as far as it decides how a model's numbers are rounded."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fashion_mnist import artifacts, determinism
+from fashion_mnist.errors import InputError
+
+RECORD = "docs/machine.json"
+
+LIBRARIES = ("keras", "numpy", "scikit-learn", "tensorflow")
+# From the widest vectors to the narrowest, as Linux names them.
+INSTRUCTION_SETS = ("avx512f", "avx2", "avx", "sse4_1", "asimd")
+
+
+class Machine(BaseModel):
+    """A kind of machine: two of the same kind must give the same bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    system: str
+    processor: str
+    instruction_set: str
+    threads: int
+    """That the training uses, whatever there are."""
+    libraries: dict[str, str]
+
+
+def here() -> Machine:
+    """Return the kind of this machine."""
+    flags: set[str] = set()
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.lower().startswith(("flags", "features")):
+                flags |= set(line.partition(":")[2].split())
+    known = [name for name in INSTRUCTION_SETS if name in flags]
+    return Machine(
+        system=platform.system(),
+        processor=platform.machine(),
+        instruction_set=known[0] if known else "unknown",
+        threads=determinism.THREADS,
+        libraries={name: version(name) for name in LIBRARIES},
+    )
+
+
+def recorded(root: Path) -> Machine | None:
+    """Return the kind of machine that made what is committed; None if nothing tells.
+
+    Raises:
+        InputError: The file that tells is damaged.
+    """
+    path = root / RECORD
+    if not path.exists():
+        return None
+    try:
+        return Machine.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{RECORD}: {where}: {first['msg']}".replace(": :", ":")) from error
+
+
+def record(root: Path) -> None:
+    """Write that it is this machine's kind that made what is committed."""
+    artifacts.write_metrics(root / RECORD, here().model_dump())
