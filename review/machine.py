@@ -61,7 +61,7 @@ def recorded(root: Path) -> Machine | None:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{RECORD}: {where}: {first['msg']}".replace(": :", ":")) from error
+        raise InputError(": ".join(filter(None, (RECORD, where, first["msg"])))) from error
 
 
 def record(root: Path) -> None:
