@@ -44,9 +44,10 @@ audit: .venv/installed-dev # known vulnerabilities of what is locked; it asks th
 	.venv/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.lock
 
 lock: .venv/installed-dev # resolve the dependencies of pyproject.toml anew
-	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --output-file requirements.lock
-	.venv/bin/uv pip compile --quiet --upgrade --group review --constraint requirements.lock --output-file requirements-review.lock
-	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --extra dev --group review --constraint requirements.lock --constraint requirements-review.lock --output-file requirements-dev.lock
+	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --extra s3 --output-file requirements-s3.lock
+	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --constraint requirements-s3.lock --output-file requirements.lock
+	.venv/bin/uv pip compile --quiet --upgrade --group review --constraint requirements-s3.lock --output-file requirements-review.lock
+	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --extra s3 --extra dev --group review --constraint requirements-s3.lock --constraint requirements-review.lock --output-file requirements-dev.lock
 
 .venv/installed: requirements.lock
 	$(PYTHON) -m venv .venv

@@ -151,7 +151,7 @@ def pins(name: str) -> set[str]:
     return {line.split()[0] for line in lines if line and line[0] not in " #"}
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", [f"requirements{part}.lock" for part in ("", "-s3", "-dev")])
 def test_lock_has_hashes_and_no_addresses(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
@@ -162,4 +162,4 @@ def test_lock_has_hashes_and_no_addresses(name: str) -> None:
 
 
 def test_tests_run_with_what_is_locked_for_users() -> None:
-    assert pins("requirements.lock") < pins("requirements-dev.lock")
+    assert pins("requirements.lock") < pins("requirements-s3.lock") < pins("requirements-dev.lock")
