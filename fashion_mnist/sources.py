@@ -72,6 +72,21 @@ def fetch(url: str, pin: Pin, target: Path, *, timeout: float, attempts: int) ->
         InputError: The content is not the pinned one.
         OSError, EOFError, zlib.error, aiohttp.ClientError, TimeoutError: The transfer failed.
     """
+    found = take(url, target, pin.bytes, timeout=timeout, attempts=attempts)
+    if found.bytes < pin.bytes:
+        raise InputError(f"ends after {found.bytes} bytes, expected {pin.bytes}")
+    if found.sha256 != pin.sha256:
+        raise InputError(f"SHA-256 is {found.sha256}, expected {pin.sha256}")
+
+
+def take(url: str, target: Path, most: int, *, timeout: float, attempts: int) -> Pin:
+    """Write the file at `url` to `target`, uncompressed, and return what it is.
+
+    Like `fetch`, of a file that nobody has pinned yet and that has up to `most` bytes.
+
+    Raises:
+        InputError: It is longer, or empty.
+    """
     for attempt in Retrying(
         retry=retry_if_exception(_transient),
         stop=stop_after_attempt(attempts),
@@ -79,26 +94,24 @@ def fetch(url: str, pin: Pin, target: Path, *, timeout: float, attempts: int) ->
         reraise=True,
     ):
         with attempt, _stream(url, timeout) as stream, target.open("wb") as file:
-            _copy(stream, file, pin, Path(url).name)
+            found = _copy(stream, file, most, Path(url).name)
+    return found
 
 
-def _copy(stream: BinaryIO, file: BinaryIO, pin: Pin, name: str) -> None:
+def _copy(stream: BinaryIO, file: BinaryIO, most: int, name: str) -> Pin:
     digest, length = hashlib.sha256(), 0
-    progress = tqdm(total=pin.bytes, desc=name, unit="B", unit_scale=True, disable=None)
+    progress = tqdm(total=most, desc=name, unit="B", unit_scale=True, disable=None)
     with progress:
         while block := stream.read(BLOCK):
             length += len(block)
-            if length > pin.bytes:
-                break
+            if length > most:
+                raise InputError(f"longer than the expected {most} bytes")
             digest.update(block)
             file.write(block)
             progress.update(len(block))
-    if length > pin.bytes:
-        raise InputError(f"longer than the expected {pin.bytes} bytes")
-    if length < pin.bytes:
-        raise InputError(f"ends after {length} bytes, expected {pin.bytes}")
-    if digest.hexdigest() != pin.sha256:
-        raise InputError(f"SHA-256 is {digest.hexdigest()}, expected {pin.sha256}")
+    if not length:
+        raise InputError("empty")
+    return Pin(bytes=length, sha256=digest.hexdigest())
 
 
 @contextmanager

@@ -30,12 +30,19 @@ class Rules(Section):
     margin:
         Accuracy that may be lost: the interval of its change must not reach below minus that
         (a test of non-inferiority).
+    inbox:
+        Where `retrain` looks for batches: a folder, or a URL that fsspec knows.
+    agreement:
+        Share of a batch's labels that the model must agree with, before anything is trained on
+        it. Shuffled labels have about a tenth.
     """
 
     alpha: float = Field(gt=0, lt=0.5)
     margin: float = Field(ge=0, lt=1)
     floors: Floors
     growth: Growth
+    inbox: str = "data/inbox"
+    agreement: float = Field(default=0.5, ge=0, le=1)
 
 
 def read(parameters: dict[str, Any], name: str) -> Rules:

@@ -1,4 +1,4 @@
-"""Fetches the release, verified by hash, as four IDX files, and describes what is in them."""
+"""Fetches the release, verified by hash, as four IDX files, and the batches that came after it."""
 
 import argparse
 import shutil
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from fashion_mnist import distribution, figures, idx, kaggle, params, parent, sources
+from fashion_mnist import batch, distribution, figures, idx, kaggle, params, parent, sources
 from fashion_mnist.artifacts import new_folder, sha256, write_metrics, write_table
 from fashion_mnist.classes import NAMES
 from fashion_mnist.errors import InputError, reported
@@ -23,7 +23,26 @@ HALVES = {
 }
 FILES = [name for names in HALVES.values() for name in names]
 CSV = {"train": "fashion-mnist_train.csv", "t10k": "fashion-mnist_test.csv"}
+BATCHES = "batches"  # folder beside these files, where there are any
 SAMPLES = 5  # images of each class in the figure
+
+
+class BatchFile(Pin):
+    """A file of a batch: where it is, and what it must be once it is uncompressed."""
+
+    url: str
+
+
+class Batch(params.Section):
+    """Labelled images that came after the release, as `fashion_mnist.batch` reads them."""
+
+    date: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
+    files: list[BatchFile] = Field(min_length=1, max_length=2)
+
+    @property
+    def name(self) -> str:
+        """What metrics call it."""
+        return f"batch_{self.date.replace('-', '_')}_{self.files[0].sha256[:8]}"
 
 
 class Params(params.Section):
@@ -33,6 +52,17 @@ class Params(params.Section):
     timeout: float = Field(gt=0)  # seconds without a byte
     attempts: int = Field(ge=1)
     files: dict[str, Pin]
+    batches: list[Batch] = Field(default_factory=list)
+
+    @field_validator("batches")
+    @classmethod
+    def _once(cls, batches: list[Batch]) -> list[Batch]:
+        seen: set[str] = set()
+        for file in [file for item in batches for file in item.files]:
+            if file.sha256 in seen:
+                raise ValueError(f"each file once, but {file.sha256} is there twice")
+            seen.add(file.sha256)
+        return batches
 
     @field_validator("files")
     @classmethod
@@ -80,6 +110,37 @@ def fetch_all(settings: Params, present: Path, folder: Path) -> None:
             _say(f"{failures[-1]}; trying the next source")
     if missing:
         raise InputError(f"no source has {', '.join(missing)}: " + "; ".join(failures))
+
+
+def fetch_batches(settings: Params, present: Path, folder: Path) -> None:
+    """Fill `folder` with the files of all batches, each under its SHA-256 as its name.
+
+    What already stands in `present` is copied, not fetched: the place that a batch came from need
+    not keep it for ever.
+
+    Raises:
+        InputError: A file cannot be had, or is another one.
+    """
+    folder.mkdir()
+    for file in [file for item in settings.batches for file in item.files]:
+        there = present / file.sha256
+        if there.is_file() and sha256(there) == file.sha256:
+            shutil.copyfile(there, folder / file.sha256)
+            _say(f"{file.url}: already there")
+            continue
+        try:
+            sources.fetch(
+                file.url,
+                file,
+                folder / file.sha256,
+                timeout=settings.timeout,
+                attempts=settings.attempts,
+            )
+        # Each protocol fails in ways of its own.
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__} {error}".split())
+            raise InputError(f"{file.url}: {reason.removeprefix('InputError ')}") from error
+        _say(f"{file.url}: fetched")
 
 
 def _fetch(url: str, settings: Params, target: Path) -> None:
@@ -156,7 +217,13 @@ def main() -> None:
                 metrics[half] = describe(images, labels) | {"sha256": hashes}
                 if half == "train":
                     samples = first_of_each_class(images, labels)
-        counts = {half: metrics[half]["classes"] for half in HALVES}
+            if settings.batches:
+                fetch_batches(settings, args.output / BATCHES, folder / BATCHES)
+            for item in settings.batches:
+                hashes = {f"{BATCHES}/{file.sha256}": file.sha256 for file in item.files}
+                images, labels = batch.read([folder / name for name in hashes])
+                metrics[item.name] = describe(images, labels) | {"sha256": hashes}
+        counts = {name: found["classes"] for name, found in metrics.items()}
         write_table(args.classes, distribution.tabulate(counts))
         figures.samples(samples, NAMES, args.figure)
         write_metrics(args.metrics, metrics)

@@ -13,13 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from fashion_mnist import distribution, idx, params, parent
+from fashion_mnist import batch, distribution, params, parent
 from fashion_mnist.artifacts import new_file, sha256, write_metrics, write_table
 from fashion_mnist.classes import NAMES
 from fashion_mnist.errors import InputError, reported
 from fashion_mnist.idx import Uint8
 
 Index = NDArray[np.int32]
+
+
+HALVES = ("train", "t10k")  # of the release
 
 
 class Params(params.Section):
@@ -29,6 +32,7 @@ class Params(params.Section):
     size: int = Field(ge=0)
     role: Literal["test", "validation"]
     seed: int = Field(ge=0, lt=2**32)
+    batches: bool = True
 
     @field_validator("size")
     @classmethod
@@ -58,22 +62,21 @@ class Set:
 
 
 def read_verified(raw: Path, hashes: dict[str, str]) -> tuple[Uint8, Uint8]:
-    """Return images and labels of a pair of IDX files in `raw`.
+    """Return images and labels of a half of the release, or of a batch.
 
     Args:
         raw: The folder.
-        hashes: SHA-256 of each of the two files by name, images first.
+        hashes: SHA-256 of each file by name.
 
     Raises:
-        InputError: A file is missing or is not the one that was downloaded.
+        InputError: A file is missing, is not the one that was downloaded, or is damaged.
     """
     for name, expected in hashes.items():
         if not (raw / name).is_file():
             raise InputError(f"{raw / name}: no such file")
         if (found := sha256(raw / name)) != expected:
             raise InputError(f"{raw / name}: SHA-256 is {found}, expected {expected}")
-    images, labels = (raw / name for name in hashes)
-    return idx.read_pair(images, labels)
+    return batch.read([raw / name for name in hashes])
 
 
 def draw_balanced(labels: Uint8, size: int, seed: int) -> Index:
@@ -137,6 +140,16 @@ def lay_out(train: Set, t10k: Set, drawn: Index, role: str) -> dict[str, Set]:
     return {"train": rest, "validation": sample, "test": t10k}
 
 
+def append(train: Set, batches: list[Set]) -> Set:
+    """Return a training set with the images of batches after its own."""
+    parts = [train, *batches]
+    return Set(*(np.concatenate(arrays) for arrays in zip(*map(_arrays, parts), strict=True)))
+
+
+def _arrays(part: Set) -> tuple[Uint8, Uint8, Index]:
+    return part.images, part.labels, part.index
+
+
 def find_shared(sets: dict[str, Set]) -> list[str]:
     """Return the images that stand in two sets, pixel for pixel, as `set index = set index`."""
     seen: dict[bytes, str] = {}
@@ -191,15 +204,26 @@ def main() -> None:
     with reported("split"):
         settings = params.read(args.params, args.section, Params)
         halves = {}
-        for half, metrics in json.loads(args.download.read_text(encoding="utf-8")).items():
+        downloaded = json.loads(args.download.read_text(encoding="utf-8"))
+        # The batches count on from the end of the training file.
+        after = downloaded["train"]["images"]
+        for name, metrics in downloaded.items():
+            if name not in HALVES and not settings.batches:
+                continue
             images, labels = read_verified(args.raw, metrics["sha256"])
-            halves[half] = Set(images, labels, np.arange(len(labels), dtype=np.int32))
+            index = np.arange(len(labels), dtype=np.int32)
+            if name not in HALVES:
+                index += after
+                after += len(labels)
+            halves[name] = Set(images, labels, index)
         labels = halves["train"].labels
         if settings.sample == "balanced":
             drawn = draw_balanced(labels, settings.size, settings.seed)
         else:
             drawn = draw_first(labels, settings.size)
         sets = lay_out(halves["train"], halves["t10k"], drawn, settings.role)
+        batches = [part for name, part in halves.items() if name not in HALVES]
+        sets["train"] = append(sets["train"], batches)
         if shared := find_shared(sets):
             raise InputError(
                 f"{len(shared)} images stand in two sets, expected none; the first: {shared[0]} "

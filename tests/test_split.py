@@ -12,9 +12,19 @@ from hypothesis import strategies as st
 
 from fashion_mnist import idx
 from fashion_mnist.artifacts import sha256
+from fashion_mnist.classes import KEYS
 from fashion_mnist.errors import InputError
 from stages.download import HALVES
-from stages.split import Set, draw_balanced, find_shared, lay_out, read_verified, save
+from stages.split import (
+    Set,
+    describe,
+    draw_balanced,
+    draw_first,
+    find_shared,
+    lay_out,
+    read_verified,
+    save,
+)
 from tests.conftest import FIXTURE, Pipeline
 
 IMAGES, LABELS = HALVES["train"]
@@ -90,6 +100,26 @@ def test_a_class_that_is_too_small() -> None:
         draw_balanced(labels, 20, 27)
 
 
+def test_a_class_that_is_absent() -> None:
+    with pytest.raises(InputError, match="Ankle boot has only 0"):
+        draw_balanced(np.arange(90, dtype=np.uint8) % 9, 10, 27)
+
+
+def test_the_first_of_too_few() -> None:
+    labels = np.zeros(30, np.uint8)
+    drawn = draw_first(labels, 30)
+    assert drawn.tolist() == list(range(30))
+    assert drawn.dtype == np.int32
+    with pytest.raises(InputError, match="got 31, but there are only 30 images"):
+        draw_first(labels, 31)
+
+
+def test_description() -> None:
+    found = describe({"train": numbered(np.array([1, 1, 9], np.uint8))})
+    assert found["train"]["images"] == 3
+    assert found["train"]["classes"] == {key: {1: 2, 9: 1}.get(n, 0) for n, key in enumerate(KEYS)}
+
+
 def test_nothing_left_to_train_on() -> None:
     labels = np.arange(10, dtype=np.uint8)
     with pytest.raises(InputError, match="leaves nothing to train on"):
@@ -103,6 +133,13 @@ def test_an_image_in_two_sets_is_found() -> None:
     assert find_shared({"train": train, "test": other}) == []
     other.images[3] = train.images[17]
     assert find_shared({"train": train, "test": other}) == ["train 17 = test 3"]
+    third = numbered(np.arange(2, dtype=np.uint8))
+    third.images[:] += 50
+    sets = {"train": train, "validation": other, "test": third}
+    # Found once more after a set that shares nothing with the others.
+    assert find_shared(sets) == ["train 17 = validation 3"]
+    third.images[1] = train.images[5]
+    assert find_shared(sets) == ["train 17 = validation 3", "train 5 = test 1"]
 
 
 def test_stage_refuses_a_test_set_that_leaks(copy: Pipeline) -> None:
@@ -175,6 +212,17 @@ def test_stage_refuses_swapped_files(copy: Pipeline) -> None:
     (raw / LABELS).rename(raw / IMAGES)
     (raw / "other").rename(raw / LABELS)
     copy.refuses("split", "SHA-256 is")
+
+
+def test_verified_files_are_read_whatever_their_order(raw: Path) -> None:
+    hashes = {name: sha256(raw / name) for name in (IMAGES, LABELS)}
+    images, labels = read_verified(raw, hashes)
+    assert images.shape == (300, 28, 28)
+    assert np.bincount(labels).tolist() == [30] * 10
+    for image in read_verified(raw, dict(reversed(hashes.items())))[0][:3]:
+        assert image.any()
+    with pytest.raises(InputError, match=f"{raw}/nothing: no such file"):
+        read_verified(raw, {"nothing": "000", **hashes})
 
 
 def test_hashes_come_first(raw: Path) -> None:
