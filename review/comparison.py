@@ -149,8 +149,9 @@ def compare(base: Evidence, head: Evidence) -> Comparison:
         key: Class(before=old, after=new, difference=new - old, **found._asdict())
         for key, old, new, found in zip(KEYS, recalls(before), recalls(after), tests, strict=True)
     }
-    refusals = judge(ruled, metrics, classes)
     notes: list[str] = []
+    recipes = _recipes(base, head, ruled.alpha, notes)
+    refusals = judge(ruled, metrics, classes, recipes)
     return Comparison(
         base=Side(revision=base.revision.name, commit=base.revision.commit),
         head=Side(revision=head.revision.name, commit=head.revision.commit),
@@ -163,7 +164,7 @@ def compare(base: Evidence, head: Evidence) -> Comparison:
         smallest_difference=paired.smallest_difference(
             test.fixed + test.broken, images, ruled.alpha
         ),
-        recipes=_recipes(base, head, ruled.alpha, notes),
+        recipes=recipes,
         metrics=metrics,
         classes=classes,
         parameters={
@@ -178,15 +179,24 @@ def compare(base: Evidence, head: Evidence) -> Comparison:
     )
 
 
-def judge(ruled: Rules, metrics: dict[str, Metric], classes: dict[str, Class]) -> list[Refusal]:
-    """Return the rules that are broken."""
+def judge(
+    ruled: Rules, metrics: dict[str, Metric], classes: dict[str, Class], recipes: Recipes | None
+) -> list[Refusal]:
+    """Return the rules that are broken.
+
+    The margin is that of the recipes where they are known: of two recipes that are alike one model
+    can be better than the other by more than the margin.
+    """
     accuracy = metrics[ACCURACY]
     checks = [("floors.accuracy", "accuracy", accuracy.after, ruled.floors.accuracy)]
     checks += [
         ("floors.class_recall", f"recall of {key}", recall.after, ruled.floors.class_recall)
         for key, recall in classes.items()
     ]
-    checks += [("margin", "low end of the change in accuracy", accuracy.low, -ruled.margin)]
+    if recipes:
+        checks += [("margin", "low end of the change of recipes", recipes.low, -ruled.margin)]
+    else:
+        checks += [("margin", "low end of the change in accuracy", accuracy.low, -ruled.margin)]
     broken = [check for check in checks if check[2] is not None and check[2] < check[3]]
     for rule, limit in ruled.growth.model_dump().items():
         name = COSTS[rule]

@@ -3,10 +3,12 @@
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from copy import deepcopy
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,13 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from fashion_mnist.classes import KEYS
-from review import changes, evidence, paired, revisions, spread
+from fashion_mnist.errors import InputError
+from review import changes, comparison, evidence, paired, revisions, spread
 from review.__main__ import main
-from review.comparison import Comparison
+from review.comparison import Class, Comparison, Metric
 from review.paired import Answers
 from review.revisions import Revision
+from review.rules import Rules
 from tests.conftest import ROOT
 
 HERE = Revision(ROOT, "here", None)
@@ -361,6 +365,55 @@ def test_rules(repository: Path, rules: dict[str, Any], refusals: list[str]) -> 
     assert [refusal["rule"] for refusal in answer(repository)["refusals"]] == refusals
 
 
+def test_judgement_by_hand() -> None:
+    """Each rule on its edge, and just beyond it."""
+    ruled = Rules(
+        alpha=0.05,
+        margin=0.01,
+        floors={"accuracy": 0.9, "class_recall": 0.8},
+        growth={"parameters": 2, "flops": 3},
+    )
+    same = {"difference": 0.0, "high": None}
+
+    def judge(accuracy: float, low: float | None, recall: float, grown: float) -> list[Any]:
+        metrics = {
+            comparison.ACCURACY: Metric(before=0.9, after=accuracy, low=low, **same),
+            "train.parameters.total": Metric(before=100, after=100 * grown, low=None, **same),
+            "train.flops_per_image": Metric(before=10, after=10 * grown, low=None, **same),
+        }
+        test = {"before": 0.9, "difference": 0.0, "fixed": 0, "broken": 0, "p": 1.0}
+        classes = {key: Class(after=recall if key == "bag" else 0.9, **test) for key in KEYS}
+        found = comparison.judge(ruled, metrics, classes, None)
+        return [(one.rule, one.subject, one.value, one.limit) for one in found]
+
+    assert judge(0.9, -0.01, 0.8, 2) == []
+    # Without a base there is no interval.
+    assert judge(0.9, None, 0.8, 2) == []
+    assert judge(0.89, -0.02, 0.7, 4) == [
+        ("review.floors.accuracy", "accuracy", 0.89, 0.9),
+        ("review.floors.class_recall", "recall of bag", 0.7, 0.8),
+        ("review.margin", "low end of the change in accuracy", -0.02, -0.01),
+        ("review.growth.parameters", "growth of train.parameters.total", 4, 2),
+        ("review.growth.flops", "growth of train.flops_per_image", 4, 3),
+    ]
+
+
+def test_a_metric_that_one_side_lacks(repository: Path) -> None:
+    path = repository / "metrics/train.json"
+    found = json.loads(path.read_text())
+    git(repository, "switch", "--quiet", "main")
+    path.write_text(json.dumps({"old": 0.25, **found}))
+    git(repository, "commit", "--quiet", "--all", "--message", "old")
+    git(repository, "switch", "--quiet", "--create", "newer")
+    path.write_text(json.dumps({"new": 0.25, **found}))
+    metrics = answer(repository, "main")["metrics"]
+    blank = {"difference": None, "low": None, "high": None}
+    assert metrics["train.old"] == {"before": 0.25, "after": None, **blank}
+    assert metrics["train.new"] == {"before": None, "after": 0.25, **blank}
+    # Those that are no more come last.
+    assert list(metrics)[-1] == "train.old"
+
+
 # --- what changed
 
 
@@ -648,10 +701,85 @@ def test_models_that_differ_of_recipes_that_do_not(repository: Path) -> None:
     assert "these two models: better; the recipes that they come from: no evidence" in printed
 
 
+@pytest.mark.parametrize(
+    ("after", "refused"),
+    [((0.9451, 0.945, 0.9452), []), ((0.935, 0.9351, 0.9352), ["review.margin"])],
+)
+def test_the_margin_is_that_of_recipes_where_they_are_known(
+    repository: Path, after: tuple[float, ...], refused: list[str]
+) -> None:
+    """By the two models alone it is refused."""
+
+    def change(table: pd.DataFrame) -> None:
+        spoil(table, np.flatnonzero(table["label"] == table["prediction"])[:60])
+
+    git(repository, "switch", "--quiet", "main")
+    record(repository, 0.945, 0.9451, 0.9452)
+    git(repository, "switch", "--quiet", "--create", "seeds")
+    (repository / "metrics/spread.json").unlink()
+    predict(repository, change)
+    (refusal,) = answer(repository, "main")["refusals"]
+    assert refusal["subject"] == "low end of the change in accuracy"
+    record(repository, *after)
+    found = answer(repository, "main")
+    assert [refusal["rule"] for refusal in found["refusals"]] == refused
+    for refusal in found["refusals"]:
+        assert refusal["subject"] == "low end of the change of recipes"
+        assert refusal["value"] == pytest.approx(found["recipes"]["low"])
+
+
+def test_the_recipe_that_a_spread_is_of() -> None:
+    """All that decides about the scores, but neither the seed nor the order in a file."""
+    parameters: dict[str, Any] = {
+        "train": {"epochs": 2, "seed": 1},
+        "evaluate": {"bins": 15},
+    }
+    model = {"path": "data/model/model.keras", "md5": "m"}
+    lock: dict[str, Any] = {
+        "train": {"deps": [{"path": "stages/train.py", "md5": "a"}]},
+        "evaluate": {"deps": [{"path": "stages/evaluate.py", "md5": "b"}, model]},
+    }
+    name = spread.recipe(parameters, lock)
+    same = deepcopy((parameters, lock))
+    same[0]["train"] = {"seed": 2, "epochs": 2}
+    same[1]["evaluate"]["deps"] = [{**model, "md5": "n"}, lock["evaluate"]["deps"][0]]
+    assert spread.recipe(*same) == name
+    for place, section, key, value in (
+        (0, "train", "epochs", 3),
+        (0, "evaluate", "bins", 10),
+        (1, "train", "deps", [{"path": "stages/train.py", "md5": "c"}]),
+        (1, "evaluate", "deps", [{"path": "stages/evaluate.py", "md5": "c"}, model]),
+    ):
+        other = deepcopy((parameters, lock))
+        other[place][section][key] = value
+        assert spread.recipe(*other) != name
+    del lock["evaluate"]
+    with pytest.raises(InputError, match=r"^params.yaml or dvc.lock has no 'evaluate'$"):
+        spread.recipe(parameters, lock)
+
+
+def test_spreads_of_other_recipes_are_told(repository: Path) -> None:
+    git(repository, "switch", "--quiet", "main")
+    record(repository, 0.942, 0.945)
+    path = repository / "metrics/spread.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"recipe": "another"}))
+    git(repository, "commit", "--quiet", "--all", "--message", "stale")
+    git(repository, "switch", "--quiet", "--create", "newer")
+    predict(repository, lambda table: mend(table, 5))
+    found = answer(repository, "main")
+    assert found["recipes"] is None
+    for note in found["notes"][-2:]:
+        assert note.endswith("is of another recipe and not used: run `python -m review spread`")
+        assert note.startswith("metrics/spread.json of ")
+
+
 def test_a_damaged_spread(repository: Path) -> None:
     record(repository, 0.942, 0.945)
     path = repository / "metrics/spread.json"
-    path.write_text(path.read_text().replace('"recipe"', '"receipt"'))
+    text = path.read_text()
+    path.write_text(re.sub(r'"mean":[^,]*', '"mean": "high"', text, count=1))
+    refuses(repository, words=("metrics/spread.json: spread.accuracy.mean: got 'high', expected",))
+    path.write_text(text.replace('"recipe"', '"receipt"'))
     refuses(repository, words=("metrics/spread.json", "spread.receipt: unknown key"))
     path.write_text("{}")
     refuses(repository, words=("metrics/spread.json", "spread.recipe: missing", "spread.accuracy"))
