@@ -1,6 +1,7 @@
 """Scoring reports what the predictions say, and refuses a model or a set that does not fit."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from fashion_mnist.artifacts import write_checksums
 from fashion_mnist.classes import KEYS, NAMES
+from fashion_mnist.errors import InputError
+from fashion_mnist.prepared import Prepared
+from stages import evaluate
 from tests.conftest import Pipeline
 
 
@@ -77,6 +81,127 @@ def test_model_that_returns_no_probabilities(keras, copy, activation, words) -> 
     layers = keras.layers
     write_model(keras, copy, layers.Flatten(), layers.Dense(10, activation), shape=(28, 28, 1))
     copy.refuses("evaluate", words)
+
+
+def prepared_set(images: int) -> Prepared:
+    pixels = np.random.default_rng(3).random((images, 28, 28, 1), np.float32)
+    return Prepared(pixels, np.eye(10, dtype=np.float32)[np.arange(images) % 10])
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_probabilities(keras: Any, mirrored: bool) -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, "softmax")]
+    )
+    data = prepared_set(7)
+    found = evaluate.predict(model, data, 3, mirrored)
+    assert found.dtype == np.float64
+    assert found.shape == (7, 10)
+    assert np.abs(found.sum(axis=1) - 1).max() < 1e-15
+    views = [data.images, data.images[:, :, ::-1]] if mirrored else [data.images]
+    expected = np.mean([model(view).numpy() for view in views], axis=0)
+    assert np.allclose(found, expected, atol=1e-6)
+    # A flat image would look the same in the mirror.
+    assert not np.allclose(model(data.images).numpy(), model(data.images[:, :, ::-1]).numpy())
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "words"),
+    [
+        (7, "softmax", r"^the model maps \(None, 28, 28, 1\) to \(None, 7\), expected \(None, 28"),
+        (10, "linear", r"^the model returns values that are no probabilities$"),
+        (10, "sigmoid", r"^the model returns rows that do not sum to 1$"),
+    ],
+)
+def test_no_probabilities(keras: Any, units: int, activation: str, words: str) -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(units, activation)]
+    )
+    with pytest.raises(InputError, match=words):
+        evaluate.predict(model, prepared_set(7), 3, mirror_average=False)
+
+
+def test_values_that_are_not_finite_or_negative(keras: Any) -> None:
+    """A row may sum to 1 all the same."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, use_bias=True)]
+    )
+    for bias in ([2, -1, *[0] * 8], [np.nan, *[0] * 9]):
+        model.layers[-1].set_weights([np.zeros((784, 10)), np.array(bias)])
+        with pytest.raises(InputError, match="no probabilities"):
+            evaluate.predict(model, prepared_set(2), 2, mirror_average=False)
+
+
+def test_rows_of_the_table() -> None:
+    probabilities = np.full((3, 10), 0.02)
+    probabilities[[0, 1, 2], [4, 4, 9]] = 0.82
+    index, labels = np.array([70, 8, 9], np.int32), np.array([4, 1, 9])
+    table = evaluate.tabulate(index, labels, probabilities)
+    assert list(table.columns) == [
+        "index", "label", "prediction", "confidence", "label_probability"
+    ]  # fmt: skip
+    assert table.to_numpy().tolist() == [
+        [70, "coat", "coat", 0.82, 0.82],
+        [8, "trouser", "coat", 0.82, 0.02],
+        [9, "ankle_boot", "ankle_boot", 0.82, 0.82],
+    ]
+
+
+def test_the_most_confident_mistakes_come_first() -> None:
+    table = pd.DataFrame(
+        {
+            "label": ["bag", "bag", "coat", "coat", "bag"],
+            "prediction": ["coat", "bag", "bag", "bag", "coat"],
+            "confidence": [0.5, 0.99, 0.7, 0.5, 0.9],
+        }
+    )
+    assert evaluate.confident_mistakes(table, 3).tolist() == [4, 2, 0]
+    assert evaluate.confident_mistakes(table, 9).tolist() == [4, 2, 0, 3]
+
+
+def test_gallery_names_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(evaluate.figures, "gallery", lambda *arguments: drawn.extend(arguments))
+    images = np.arange(3, dtype=np.uint8)[:, None, None] + np.zeros((3, 28, 28), np.uint8)
+    probabilities = np.full((3, 10), 0.02)
+    probabilities[[0, 1, 2], [4, 0, 9]] = 0.82
+    table = evaluate.tabulate(np.arange(3, dtype=np.int32), np.array([4, 1, 9]), probabilities)
+    evaluate.draw_gallery(images, table, np.array([1, 0]), tmp_path / "gallery.png")
+    pictures, titles, path = drawn
+    assert pictures[:, 0, 0].tolist() == [1, 0]
+    assert titles == [
+        "actual Trouser\npredicted T-shirt/top\n0.8200",
+        "actual Coat\npredicted Coat\n0.8200",
+    ]
+    assert path == tmp_path / "gallery.png"
+
+
+def test_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "test.npz"
+    with pytest.raises(InputError, match=f"^{path}: no such file$"):
+        evaluate.read_pictures(path, np.array([1, 2]))
+    images, index = np.ones((2, 28, 28), np.uint8), np.array([5, 3], np.int32)
+    np.savez(path, images=images, labels=np.array([1, 2], np.uint8), index=index)
+    found = evaluate.read_pictures(path, np.array([1, 2]))
+    assert [np.array_equal(*pair) for pair in zip(found, (images, index), strict=True)] == [
+        True
+    ] * 2
+    other = f"^{path}: not the set that the prepared arrays were made from$"
+    with pytest.raises(InputError, match=other):
+        evaluate.read_pictures(path, np.array([2, 1]))
+    for short in ({"images": images[:1]}, {"index": index[:1]}):
+        arrays = {"images": images, "labels": np.array([1, 2], np.uint8), "index": index} | short
+        np.savez(path, **arrays)
+        with pytest.raises(InputError, match=other):
+            evaluate.read_pictures(path, np.array([1, 2]))
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"^{path}: .*CRC"):
+        evaluate.read_pictures(path, np.array([1, 2]))
 
 
 def test_truncated_model(copy: Pipeline) -> None:

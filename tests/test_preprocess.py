@@ -2,14 +2,25 @@
 
 import io
 import json
+import re
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fashion_mnist.errors import InputError
-from stages.preprocess import BLOCK, blocks, constants, histogram, moments, one_hot, prepare
+from stages.preprocess import (
+    BLOCK,
+    _read_exactly,
+    blocks,
+    constants,
+    histogram,
+    moments,
+    one_hot,
+    prepare,
+)
 from tests.conftest import Pipeline
 
 
@@ -76,8 +87,51 @@ def test_moments_are_exact() -> None:
     assert deviation == pytest.approx(pixels.std(), rel=1e-12)
 
 
+def test_constants() -> None:
+    counts = histogram(iter([np.array([[[10, 20]]], np.uint8)]))
+    assert counts.dtype == np.int64
+    assert constants("unit", counts) == (0.0, 255.0)
+    assert constants("none", counts) == (0.0, 1.0)
+    assert constants("standard", counts) == (15.0, 5.0)
+
+
+def test_one_hot() -> None:
+    rows = one_hot(np.array([3, 0, 9], np.uint8))
+    assert rows.dtype == np.float32
+    assert np.array_equal(rows, np.eye(10)[[3, 0, 9]])
+
+
+def test_a_set_is_scaled_and_described(tmp_path: Path) -> None:
+    # 100 and 50 occur once each, which is often enough for minimum and maximum.
+    images = np.full((3, 28, 28), 80, np.uint8)
+    images[0, 0, 0], images[2, 27, 27] = 100, 50
+    np.savez(tmp_path / "set.npz", images=images, labels=np.array([1, 2, 3], np.uint8))
+    found = prepare(tmp_path / "set.npz", tmp_path / "prepared", 30.0, 20.0)
+    expected = (images - 30.0) / 20
+    assert found == {
+        "images": 3,
+        "mean": pytest.approx(expected.mean()),
+        "standard_deviation": pytest.approx(expected.std()),
+        "min": 1.0,
+        "max": 3.5,
+    }
+    written = np.load(tmp_path / "prepared/images.npy")
+    assert written.dtype == np.float32
+    assert np.array_equal(written[..., 0], expected.astype(np.float32))
+    assert np.load(tmp_path / "prepared/labels.npy").argmax(axis=1).tolist() == [1, 2, 3]
+
+
+def test_a_set_without_images(tmp_path: Path) -> None:
+    empty = {"images": np.zeros((0, 28, 28), np.uint8), "labels": np.zeros(0, np.uint8)}
+    np.savez(tmp_path / "set.npz", **empty)
+    assert prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0) == {"images": 0}
+    assert np.load(tmp_path / "prepared/images.npy").shape == (0, 28, 28, 1)
+
+
 def test_equal_pixels_cannot_be_standardized() -> None:
-    with pytest.raises(InputError, match="all training pixels are equal"):
+    with pytest.raises(
+        InputError, match=r"^preprocess.scale: got standard, but all training pixels are equal$"
+    ):
         constants("standard", histogram(iter([np.full((2, 28, 28), 7, np.uint8)])))
 
 
@@ -121,6 +175,69 @@ def damaged(content: bytes) -> dict[str, tuple[bytes, str]]:
 
 
 @pytest.mark.parametrize("kind", damaged(bytes(9000)))
+def test_damaged_sets(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "set.npz"
+    write_set(path, 20)
+    content, words = damaged(path.read_bytes())[kind]
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        list(blocks(path, "images", (28, 28)))
+    assert str(caught.value).startswith(f"{path}: images: ")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((2, 28, 27), np.uint8), "uint8 (2, 28, 27), expected uint8 ('n', 28, 28)"),
+        (np.zeros((2, 28, 28), np.int8), "int8 (2, 28, 28), expected uint8 ('n', 28, 28)"),
+        (np.asfortranarray(np.ones((2, 28, 28), np.uint8)), "expected uint8 ('n', 28, 28)"),
+    ],
+)
+def test_arrays_of_another_kind(tmp_path: Path, array: np.ndarray, words: str) -> None:
+    np.savez(tmp_path / "set.npz", images=array)
+    with pytest.raises(InputError, match=re.escape(words)):
+        list(blocks(tmp_path / "set.npz", "images", (28, 28)))
+
+
+def test_an_array_of_a_later_format(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    array = np.zeros((1, 28, 28), np.uint8)
+    np.lib.format.write_array(content, array, version=(2, 0))
+    with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
+        archive.writestr("images.npy", content.getvalue())
+    with pytest.raises(InputError, match=r": images: not an array that this version writes$"):
+        list(blocks(tmp_path / "set.npz", "images", (28, 28)))
+
+
+def test_an_array_that_ends_early(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    np.save(content, np.zeros((3, 28, 28), np.uint8))
+    with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
+        archive.writestr("images.npy", content.getvalue()[:-7])
+    with pytest.raises(InputError, match=r": images: ends 7 bytes early$"):
+        list(blocks(tmp_path / "set.npz", "images", (28, 28)))
+
+
+def test_no_such_set(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"^{tmp_path}/set.npz: no such file$"):
+        list(blocks(tmp_path / "set.npz", "images", (28, 28)))
+
+
+class Dribble(io.BytesIO):
+    """A file that gives a few bytes at a time, as a stream may."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size, 3) if size and size > 0 else size)
+
+
+def test_a_file_that_gives_a_little_at_a_time() -> None:
+    file = Dribble(bytes(range(10)))
+    assert _read_exactly(file, 8) == bytes(range(8))
+    with pytest.raises(EOFError, match=r"^ends 3 bytes early$"):
+        _read_exactly(file, 5)
+
+
 def test_stage_refuses_damaged_sets(copy: Pipeline, kind: str) -> None:
     path = copy.folder / "data/split/train.npz"
     content, words = damaged(path.read_bytes())[kind]

@@ -60,6 +60,7 @@ def test_by_class(sample) -> None:
         assert found[key]["precision"] == pytest.approx(precision)
         assert found[key]["recall"] == pytest.approx(recall)
         assert found[key]["f1"] == pytest.approx(f1[-1])
+        assert found[key]["support"] == 200
         # The AUC is the chance that an image of the class ranks above another one.
         inside = probabilities[labels == label, label]
         outside = probabilities[labels != label, label]
@@ -76,6 +77,23 @@ def test_certainty_has_a_bin() -> None:
     assert scores.calibration_error(wrong) == 1
 
 
+def test_bins_of_the_reliability_diagram() -> None:
+    """Four bins of which one stays empty; one is too sure of itself, the others too modest."""
+    confidence = np.array([0.5, 0.4, 0.3, 0.7, 0.6, 0.8])
+    probabilities = np.repeat((1 - confidence)[:, None] / 9, 10, axis=1)
+    probabilities[:, 2] = confidence
+    labels = np.array([2, 2, 0, 0, 0, 2])
+    table = scores.calibration(labels, probabilities, 4)
+    assert table["images"].tolist() == [3, 2, 1]
+    assert table["confidence"].tolist() == pytest.approx([0.4, 0.65, 0.8])
+    assert table["accuracy"].tolist() == pytest.approx([2 / 3, 0, 1])
+    expected = (3 * (2 / 3 - 0.4) + 2 * 0.65 + 0.2) / 6
+    assert scores.calibration_error(table) == pytest.approx(expected)
+    # One bin: too much in one place and too little in another cancel out.
+    (row,) = scores.calibration(labels, probabilities, 1).to_dict("records")
+    assert row == pytest.approx({"confidence": 0.55, "accuracy": 0.5, "images": 6})
+
+
 def test_a_class_that_is_never_predicted_scores_zero() -> None:
     probabilities = np.full((10, 10), 0.05)
     probabilities[:, 0] = 0.55
@@ -86,9 +104,12 @@ def test_a_class_that_is_never_predicted_scores_zero() -> None:
 
 def test_roc_goes_from_corner_to_corner(sample) -> None:
     labels, probabilities = sample
-    for name, curve in scores.roc(labels, probabilities).groupby("class"):
+    curves = scores.roc(labels, probabilities)
+    assert curves.index.is_unique
+    for name, curve in curves.groupby("class"):
         assert name in NAMES
-        assert len(curve) <= scores.ROC_POINTS
+        # The curve of so many images has more points than that.
+        assert len(curve) == scores.ROC_POINTS
         rates = curve[["false_positive_rate", "true_positive_rate"]]
         assert rates.iloc[0].tolist() == [0, 0]
         assert rates.iloc[-1].tolist() == [1, 1]
