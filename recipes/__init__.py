@@ -6,6 +6,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from fashion_mnist.artifacts import new_file
+from fashion_mnist.errors import InputError
+from fashion_mnist.params import parse
+
 FOLDER = Path(__file__).parent
 
 
@@ -27,3 +31,24 @@ def apply(changes: Mapping[str, Any], parameters: MutableMapping[str, Any]) -> N
             apply(value, parameters[key])
         else:
             parameters[key] = value
+
+
+def rewrite(path: Path, changes: dict[str, Any]) -> None:
+    """Change values in a YAML file; its other values, comments and order stay.
+
+    Raises:
+        InputError: It is no YAML file with sections.
+    """
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 4096  # breaks no line
+    yaml.representer.add_representer(
+        type(None),
+        lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null"),
+    )
+    parameters = parse(path.read_bytes(), str(path), yaml)
+    if not isinstance(parameters, dict):
+        raise InputError(f"{path}: no sections")
+    apply(changes, parameters)
+    with new_file(path) as temporary:
+        yaml.dump(parameters, temporary)

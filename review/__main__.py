@@ -3,14 +3,27 @@
 import argparse
 import json
 import sys
+import traceback
 from pathlib import Path
 
 from rich.console import Console
 
+import recipes
 from fashion_mnist import artifacts
 from fashion_mnist.errors import InputError
-from review import compare, comparison, evidence, machine, rerun, revisions, spread, verify
+from review import (
+    card,
+    compare,
+    comparison,
+    evidence,
+    machine,
+    rerun,
+    revisions,
+    spread,
+    verify,
+)
 from review.evidence import Evidence
+from review.revisions import Revision
 
 CANNOT = 2  # exit code: no answer
 
@@ -82,9 +95,55 @@ def _rerun(args: argparse.Namespace) -> int:
     return 0 if found.reproduced else 1
 
 
+def _card(args: argparse.Namespace) -> int:
+    root = revisions.root(Path())
+    text = card.render(evidence.gather(Revision(root, "working tree", None)))
+    with artifacts.new_file(root / card.CARD) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"written to {card.CARD}")
+    return 0
+
+
+def _register(args: argparse.Namespace) -> int:
+    # `compare` needs neither this nor DVC.
+    from review import registry
+
+    print(registry.register(revisions.root(Path())))
+    return 0
+
+
+def _retrain(args: argparse.Namespace) -> int:
+    # It asks the model, and TensorFlow is not needed to compare.
+    from review import retrain
+
+    _several(args.seeds)
+    change = retrain.Change(args.recipe, args.seeds) if args.recipe else None
+    found = retrain.retrain(revisions.root(Path()), args.inbox, change, args.push, args.dry_run)
+    if not found.judged:
+        print("nothing new")
+    for one in found.judged:
+        print(f"{one.batch.name}:")
+        for line in retrain.said(one):
+            print(f"  {line}")
+    if found.comparison:
+        print(compare.headline(found.comparison))
+        for sentence in compare.sentences(found.comparison):
+            print(f"  {sentence}")
+    if found.branch:
+        print(f"proposed: branch {found.branch}")
+    for command in found.commands:
+        print(f"next: {command}")
+    proposed = found.branch or args.dry_run
+    return 1 if any(one.reasons for one in found.judged) and not proposed else 0
+
+
+def _several(seeds: int) -> None:
+    if seeds < 2:
+        raise InputError(f"--seeds: got {seeds}, expected 2 or more")
+
+
 def _spread(args: argparse.Namespace) -> int:
-    if args.seeds < 2:
-        raise InputError(f"--seeds: got {args.seeds}, expected 2 or more")
+    _several(args.seeds)
     if args.jobs is not None and args.jobs < 1:
         raise InputError(f"--jobs: got {args.jobs}, expected 1 or more")
     found = spread.measure(Path(), args.seeds, args.jobs)
@@ -145,11 +204,39 @@ def main(arguments: list[str] | None = None) -> int:
     verb.add_argument("--seeds", type=int, default=5, help="how many (default: %(default)s)")
     verb.add_argument("--jobs", type=int, help="at a time (default: as the processor has room)")
     verb.set_defaults(run=_spread)
+    verb = verbs.add_parser("card", help=f"write {card.CARD}")
+    verb.set_defaults(run=_card)
+    verb = verbs.add_parser(
+        "register", help="tag the commit, if its model is another than the last that was tagged"
+    )
+    verb.set_defaults(run=_register)
+    verb = verbs.add_parser("retrain", help="train on new batches and propose what comes of it")
+    verb.add_argument("--inbox", help="where they wait (default: review.inbox in params.yaml)")
+    verb.add_argument(
+        "--recipe",
+        choices=recipes.names(),
+        help="try a recipe instead of batches, over several seeds",
+    )
+    verb.add_argument(
+        "--seeds", type=int, default=5, help="of a recipe, how many (default: %(default)s)"
+    )
+    verb.add_argument(
+        "--no-push",
+        dest="push",
+        action="store_false",
+        help="keep branch and ledger here, and print what is left to do",
+    )
+    verb.add_argument("--dry-run", action="store_true", help="only look at the batches")
+    verb.set_defaults(run=_retrain)
     args = parser.parse_args(arguments)
     try:
         return int(args.run(args))
     except InputError as error:
         print(f"review: error: {error}", file=sys.stderr)
+        return CANNOT
+    except Exception:
+        # Python's own exit code for a bug would say that a rule refuses the change.
+        traceback.print_exc()
         return CANNOT
 
 

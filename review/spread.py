@@ -161,13 +161,15 @@ def train(root: Path, commit: str, seed: int, cache: str, kept: Path) -> dict[st
     return scores
 
 
-def measure(folder: Path, seeds: int, jobs: int | None) -> Spread:
+def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None) -> Spread:
     """Train the commit that is checked out with seeds 1 to `seeds` and write metrics/spread.json.
 
     Args:
         folder: Somewhere in the repository.
         seeds: How many, 2 or more.
         jobs: Trainings at a time; None for as many as the processor has room for.
+        kept: Folder for the scores of finished seeds, so that an interrupted run goes on; None for
+            one in .dvc/tmp.
 
     Raises:
         InputError: Files that git tracks were changed, or a training failed; nothing is written.
@@ -187,10 +189,10 @@ def measure(folder: Path, seeds: int, jobs: int | None) -> Spread:
     if jobs is None:
         jobs = max(1, (os.cpu_count() or 1) // determinism.THREADS)
     name = recipe(head.parameters, head.lock)
-    kept = root / ".dvc/tmp/spread" / name
+    place = (kept or root / ".dvc/tmp/spread") / name
 
     def scores_of(seed: int) -> dict[str, float]:
-        return train(root, commit, seed, cache, kept / f"{seed}.json")
+        return train(root, commit, seed, cache, place / f"{seed}.json")
 
     with ThreadPoolExecutor(jobs) as pool:
         scores = list(pool.map(scores_of, range(1, seeds + 1)))

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fashion_mnist.errors import InputError
-from review import changes, evidence, revisions
+from review import card, changes, evidence, revisions
 from review.revisions import Revision
 
 PIPELINES = {"dvc.yaml": "dvc.lock", "published/dvc.yaml": "published/dvc.lock"}
@@ -83,7 +83,9 @@ def verify(root: Path, names: list[str]) -> Verification:
     disagreements = []
     if not names or "evaluate" in names:
         try:
-            evidence.gather(tree)
+            said = evidence.gather(tree)
+            if card.CARD in tree.files("metrics") and tree.read(card.CARD) != card.render(said):
+                disagreements.append(f"{card.CARD} is not what `python -m review card` writes")
         except InputError as error:
             disagreements.append(str(error))
     bad = any(artifact.state in ("stale", "changed") for artifact in artifacts)

@@ -234,12 +234,13 @@ def test_a_spread_whose_training_fails_writes_nothing(small: Path, tmp_path: Pat
 
 
 def test_a_published_system_gives_what_is_committed(small: Path) -> None:
-    """The smallest of them, on all images, in a clone that has only the raw data."""
-    names = ("split@all", "preprocess@all", "train@dense", "evaluate@dense")
-    stages = [f"published/dvc.yaml:{name}" for name in names]
-    assert repro(small, stages[-1]) == stages
+    """The smallest of them, on all images, run again from the download on."""
+    stages = [f"published/dvc.yaml:{name}@dense" for name in ("train", "evaluate")]
+    command = [sys.executable, "-m", "review", "verify", "--rerun", "--json", "--stages", *stages]
+    found = json.loads(subprocess.check_output(command, cwd=small))
+    states = {(output["stage"], output["state"]) for output in found["outputs"]}
+    assert states == {(stage, "identical") for stage in stages}
     assert run("git", "status", "--porcelain", cwd=small) == ""
-    assert repro(small, stages[-1]) == []
 
 
 def blocks(path: Path, language: str) -> list[str]:

@@ -9,7 +9,6 @@ import pytest
 
 import recipes
 from fashion_mnist import params
-from recipes.__main__ import rewrite
 from review.changes import flat
 from stages import evaluate, train
 from tests.conftest import ROOT
@@ -50,7 +49,7 @@ def test_a_recipe_changes_what_it_names(name: str, path: Path) -> None:
 
 def test_nothing_to_change_leaves_every_byte(path: Path) -> None:
     before = path.read_bytes()
-    rewrite(path, {})
+    recipes.rewrite(path, {})
     assert path.read_bytes() == before
 
 

@@ -19,6 +19,10 @@ FOLDER = ROOT / ".github"
 WORKFLOWS = sorted(path.name for path in (FOLDER / "workflows").glob("*.yml"))
 
 
+# What the token of a workflow may write.
+WRITES = {"comment.yml": {"pull-requests"}, "register.yml": {"contents"}, "weekly.yml": {"issues"}}
+
+
 def steps(name: str) -> list[dict[str, Any]]:
     """Return the steps of all jobs of a workflow."""
     workflow = YAML(typ="safe").load(FOLDER / "workflows" / name)
@@ -57,9 +61,10 @@ def test_jobs_end_and_ask_for_little(name: str) -> None:
     for job in workflow["jobs"].values():
         assert 0 < job["timeout-minutes"] <= 90
         assert "concurrency" in workflow or "concurrency" in job
-    if name != "comment.yml":
-        assert "write" not in json.dumps(workflow)
-        assert "secrets" not in json.dumps(workflow)
+    rights = [job.get("permissions", {}) for job in workflow["jobs"].values()]
+    may = {what for permissions in rights for what, level in permissions.items() if level != "read"}
+    assert may == WRITES.get(name, set())
+    assert ("secrets" in json.dumps(workflow)) == (name == "retrain.yml")
 
 
 def test_every_supported_python_is_tested() -> None:
@@ -75,7 +80,8 @@ def branch(tracked: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     shutil.copytree(tracked, folder)
     shutil.copytree(FOLDER, folder / ".github")
-    shutil.copytree(ROOT / "review", folder / "review")
+    for name in ("recipes", "review"):
+        shutil.copytree(ROOT / name, folder / name)
     (folder / ".gitignore").write_text((folder / ".gitignore").read_text() + "/.venv\n")
     python = folder / ".venv/bin/python"
     python.parent.mkdir(parents=True)
@@ -193,3 +199,61 @@ def test_the_comment_is_written_once_and_then_replaced(tmp_path: Path) -> None:
     # Nothing is told to a pull request that has moved on.
     text.write_text("late")
     assert comment("def") == [kept, second]
+
+
+# Stands in for the service only: issues are kept in a file.
+ISSUES = """#!{python}
+import json, pathlib, subprocess, sys
+store = pathlib.Path({store!r})
+issues = json.loads(store.read_text())
+words = sys.argv[2:]
+given = dict(zip(words, words[1:]))
+fields = dict(text.split("=", 1) for word, text in zip(words, words[1:]) if word == "-f")
+path = next(word for word in words if word.startswith("repos/"))
+method = given.get("--method", "GET")
+answer = None
+if method == "GET":
+    assert path == "repos/o/r/issues?state=open&creator=github-actions%5Bbot%5D", path
+    answer = [issue for issue in issues if issue["state"] == "open"]
+elif method == "POST":
+    assert path == "repos/o/r/issues", path
+    issues.append({{"number": len(issues) + 1, "state": "open", **fields}})
+else:
+    issues[int(path.rpartition("/")[2]) - 1].update(fields)
+store.write_text(json.dumps(issues))
+if "--jq" in given:
+    jq = ["jq", "--raw-output", given["--jq"]]
+    sys.exit(subprocess.run(jq, input=json.dumps(answer), text=True).returncode)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="there is no jq on this machine")
+def test_one_issue_tells_what_fails_until_it_is_well_again(tmp_path: Path) -> None:
+    store, program = tmp_path / "issues.json", tmp_path / "gh"
+    other = {"number": 1, "state": "open", "title": "Another", "body": None}
+    store.write_text(json.dumps([other]))
+    program.write_text(ISSUES.format(python=sys.executable, store=str(store)))
+    program.chmod(0o755)
+
+    def tell(**results: str) -> list[dict[str, Any]]:
+        environment = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "GITHUB_REPOSITORY": "o/r",
+            "RESULTS": json.dumps({name: {"result": result} for name, result in results.items()}),
+            "RUN": "https://example.org/run",
+        }
+        subprocess.run([FOLDER / "tell.sh"], env=environment, check=True)
+        issues: list[dict[str, Any]] = json.loads(store.read_text())
+        assert issues[0] == other
+        return issues[1:]
+
+    assert tell(rerun="success", unlocked="success") == []
+    (issue,) = tell(rerun="success", unlocked="failure")
+    assert (issue["title"], issue["state"]) == ("The weekly checks fail", "open")
+    assert "[the last run](https://example.org/run): **unlocked**." in issue["body"]
+    (issue,) = tell(rerun="cancelled", unlocked="failure")
+    assert "**rerun, unlocked**" in issue["body"]
+    (issue,) = tell(rerun="success", unlocked="success")
+    assert issue["state"] == "closed"
+    # A closed one is history.
+    assert [issue["state"] for issue in tell(rerun="failure")] == ["closed", "open"]
