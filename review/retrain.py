@@ -305,9 +305,13 @@ def _propose(
     if remote is None:
         first = ["dvc push dvc.yaml"] * bool(stores)
         return [*first, f"git push {REMOTE} {branch}", _quoted(gh)]
-    # A branch whose data nobody can get would be worse than none.
+    # Data first: a branch whose data are lost on the way would be worse than none.
     if stores:
         clones.dvc("push", "dvc.yaml", cwd=folder)
+    else:
+        _say(
+            "there is no DVC remote: whoever takes the branch has to run the pipeline for its data"
+        )
     clones.run("git", "push", "--quiet", remote, f"+{branch}:refs/heads/{branch}", cwd=root)
     if not shutil.which("gh"):
         return [_quoted(gh)]
