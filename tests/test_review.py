@@ -418,23 +418,23 @@ def test_a_metric_that_one_side_lacks(repository: Path) -> None:
 
 
 def test_what_changed(repository: Path) -> None:
-    edit(repository / "params.yaml", lambda params: params["train"].update(epochs=9))
+    edit(repository / "params.yaml", lambda params: params["train"].update(batch_size=250))
 
     def change(lock: Any) -> None:
         train = lock["stages"]["train"]
-        train["params"]["params.yaml"]["train"]["epochs"] = 9
+        train["params"]["params.yaml"]["train"]["batch_size"] = 250
         for entry in train["deps"]:
             if entry["path"] in ("stages/train.py", "data/prepared/train", "requirements.lock"):
                 entry["md5"] = "0" * 32
 
     edit(repository / "dvc.lock", change)
     found = answer(repository)
-    assert found["parameters"] == {"train.epochs": {"before": 8, "after": 9}}
+    assert found["parameters"] == {"train.batch_size": {"before": 256, "after": 250}}
     assert found["stages"] == {
         "train": {"code": ["stages/train.py"], "data": ["data/prepared/train"], "libraries": True}
     }
     done = review(repository, "compare", "--md")
-    assert "| train.epochs | 8 | 9 |" in done.stdout
+    assert "| train.batch_size | 256 | 250 |" in done.stdout
     assert "code: stages/train.py; data: data/prepared/train; libraries" in done.stdout
 
 
