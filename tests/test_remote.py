@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import fsspec
+import numpy as np
 import pytest
 import requests
 from moto.backends import get_backend
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from fashion_mnist import sources
+from fashion_mnist.artifacts import sha256
+from fashion_mnist.errors import InputError
+from review import inbox
 from tests.conftest import run
 
 pytestmark = pytest.mark.slow
@@ -218,3 +224,31 @@ def test_push_killed_half_way(
     code, output = repository.dvc("push", "dvc.yaml")
     assert code == 0, output
     gives_everything(origin, server, tmp_path / "fresh", repository.environment)
+
+
+def test_an_inbox_in_a_bucket(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (server.check_credentials() | {"AWS_ENDPOINT_URL": server.url}).items():
+        monkeypatch.setenv(name, value)
+    images, labels = np.ones((3, 28, 28), np.uint8), np.array([1, 2, 3])
+    np.savez(tmp_path / "monday.npz", images=images, labels=labels)
+    system = fsspec.filesystem("s3", skip_instance_cache=True)
+    system.put(str(tmp_path / "monday.npz"), f"{BUCKET}/inbox/monday.npz")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    assert inbox.collect(f"s3://{BUCKET}/nothing", scratch) == []
+    (batch,) = inbox.collect(f"s3://{BUCKET}/inbox", scratch)
+    assert batch.fault is None
+    assert np.array_equal(batch.images, images)
+    assert batch.labels.tolist() == [1, 2, 3]
+    (file,) = batch.files
+    assert file["url"] == f"s3://{BUCKET}/inbox/monday.npz"
+    assert batch.hashes == [sha256(tmp_path / "monday.npz")]
+    # `download` takes it from there.
+    pin = sources.Pin(bytes=file["bytes"], sha256=file["sha256"])
+    sources.fetch(file["url"], pin, tmp_path / "fetched", timeout=5, attempts=1)
+    assert (tmp_path / "fetched").read_bytes() == (tmp_path / "monday.npz").read_bytes()
+    server.close()
+    with pytest.raises(InputError, match=f"^s3://{BUCKET}/inbox.*Could not connect"):
+        inbox.collect(f"s3://{BUCKET}/inbox", scratch)
