@@ -137,7 +137,7 @@ def test_values_that_are_not_finite_or_negative(keras: Any) -> None:
 
 def test_rows_of_the_table() -> None:
     probabilities = np.full((3, 10), 0.02)
-    probabilities[[0, 1, 2], [4, 4, 9]] = 0.82
+    probabilities[[0, 1, 2], [4, 4, 9]] = 0.82, 0.7, 0.6
     index, labels = np.array([70, 8, 9], np.int32), np.array([4, 1, 9])
     table = evaluate.tabulate(index, labels, probabilities)
     assert list(table.columns) == [
@@ -145,8 +145,8 @@ def test_rows_of_the_table() -> None:
     ]  # fmt: skip
     assert table.to_numpy().tolist() == [
         [70, "coat", "coat", 0.82, 0.82],
-        [8, "trouser", "coat", 0.82, 0.02],
-        [9, "ankle_boot", "ankle_boot", 0.82, 0.82],
+        [8, "trouser", "coat", 0.7, 0.02],
+        [9, "ankle_boot", "ankle_boot", 0.6, 0.6],
     ]
 
 
@@ -160,6 +160,9 @@ def test_the_most_confident_mistakes_come_first() -> None:
     )
     assert evaluate.confident_mistakes(table, 3).tolist() == [4, 2, 0]
     assert evaluate.confident_mistakes(table, 9).tolist() == [4, 2, 0, 3]
+    # Of equal ones the first comes first, however many there are.
+    many = pd.concat([table] * 30, ignore_index=True)
+    assert evaluate.confident_mistakes(many, 30).tolist() == list(range(4, 150, 5))
 
 
 def test_gallery_names_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +204,9 @@ def test_pictures(tmp_path: Path) -> None:
     content[500] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"^{path}: .*CRC"):
+        evaluate.read_pictures(path, np.array([1, 2]))
+    np.savez(path, images=images, labels=np.array([1, 2], object), index=index)
+    with pytest.raises(InputError, match=f"^{path}: .*pickle"):
         evaluate.read_pictures(path, np.array([1, 2]))
 
 

@@ -106,14 +106,14 @@ def test_a_set_is_scaled_and_described(tmp_path: Path) -> None:
     images = np.full((3, 28, 28), 80, np.uint8)
     images[0, 0, 0], images[2, 27, 27] = 100, 50
     np.savez(tmp_path / "set.npz", images=images, labels=np.array([1, 2, 3], np.uint8))
-    found = prepare(tmp_path / "set.npz", tmp_path / "prepared", 30.0, 20.0)
-    expected = (images - 30.0) / 20
+    found = prepare(tmp_path / "set.npz", tmp_path / "prepared", 30.0, 21.0)
+    expected = (images - 30.0) / 21
     assert found == {
         "images": 3,
         "mean": pytest.approx(expected.mean()),
         "standard_deviation": pytest.approx(expected.std()),
-        "min": 1.0,
-        "max": 3.5,
+        "min": float(np.float32(20 / 21)),
+        "max": float(np.float32(70 / 21)),
     }
     written = np.load(tmp_path / "prepared/images.npy")
     assert written.dtype == np.float32

@@ -17,6 +17,7 @@ from fashion_mnist.errors import InputError
 from stages.download import HALVES
 from stages.split import (
     Set,
+    append,
     describe,
     draw_balanced,
     draw_first,
@@ -92,6 +93,15 @@ def test_roles() -> None:
     assert as_test["validation"] is t10k
     assert as_validation["test"] is t10k
     assert np.array_equal(as_test["test"].index, as_validation["validation"].index)
+
+
+def test_batches_come_after_the_training_set() -> None:
+    train, first = numbered(np.array([1, 2], np.uint8)), numbered(np.array([3, 4, 5], np.uint8))
+    found = append(train, [first, train])
+    assert found.labels.tolist() == [1, 2, 3, 4, 5, 1, 2]
+    assert found.index.tolist() == [0, 1, 0, 1, 2, 0, 1]
+    assert np.array_equal(found.images[2:5], first.images)
+    assert np.array_equal(append(train, []).images, train.images)
 
 
 def test_a_class_that_is_too_small() -> None:
