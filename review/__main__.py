@@ -133,8 +133,7 @@ def _retrain(args: argparse.Namespace) -> int:
         print(f"proposed: branch {found.branch}")
     for command in found.commands:
         print(f"next: {command}")
-    proposed = found.branch or args.dry_run
-    return 1 if any(one.reasons for one in found.judged) and not proposed else 0
+    return 1 if found.judged and all(one.reasons for one in found.judged) else 0
 
 
 def _several(seeds: int) -> None:

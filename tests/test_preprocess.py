@@ -238,6 +238,7 @@ def test_a_file_that_gives_a_little_at_a_time() -> None:
         _read_exactly(file, 5)
 
 
+@pytest.mark.parametrize("kind", damaged(bytes(9000)))
 def test_stage_refuses_damaged_sets(copy: Pipeline, kind: str) -> None:
     path = copy.folder / "data/split/train.npz"
     content, words = damaged(path.read_bytes())[kind]

@@ -238,6 +238,7 @@ def test_the_same_batch_again(story: Story) -> None:
 def test_shuffled_labels_are_refused(story: Story) -> None:
     images, labels = story.part(MORE, 3000)
     story.offer("shuffled", images, np.random.default_rng(0).permutation(labels))
+    assert story.retrain("--dry-run").returncode == 1
     done = story.retrain()
     assert done.returncode == 1, done.stderr
     assert "refused: the champion agrees with" in done.stdout
