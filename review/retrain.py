@@ -6,6 +6,7 @@ simply begun again.
 """
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -304,7 +305,7 @@ def _propose(
     stores = _output(sys.executable, "-m", "dvc", "remote", "list", cwd=folder).strip()
     if remote is None:
         first = ["dvc push dvc.yaml"] * bool(stores)
-        return [*first, f"git push {REMOTE} {branch}", _quoted(gh)]
+        return [*first, f"git push {REMOTE} {branch}", shlex.join(gh)]
     # Data first: a branch whose data are lost on the way would be worse than none.
     if stores:
         clones.dvc("push", "dvc.yaml", cwd=folder)
@@ -314,7 +315,7 @@ def _propose(
         )
     clones.run("git", "push", "--quiet", remote, f"+{branch}:refs/heads/{branch}", cwd=root)
     if not shutil.which("gh"):
-        return [_quoted(gh)]
+        return [shlex.join(gh)]
     if _output("gh", "pr", "list", "--head", branch, "--json", "number", cwd=root).strip() == "[]":
         clones.run(*gh, cwd=root)
     return []
@@ -434,10 +435,6 @@ def _output(*command: str, cwd: Path) -> str:
     if done.returncode:
         raise InputError(f"`{' '.join(command)}`: {' '.join(done.stderr.split())}")
     return done.stdout
-
-
-def _quoted(command: list[str]) -> str:
-    return " ".join(f"'{word}'" if " " in word else word for word in command)
 
 
 def _say(text: str) -> None:
