@@ -6,8 +6,9 @@ LeNet and then every recipe train once on the same 60,000, each in a process of 
 slow minute slows both; a round is a seed. All are scored on t10k.
 
 Runs are added to the JSON file one by one, and those in it are not repeated unless the recipe has
-changed, so an interrupted benchmark goes on. The published systems stand in the picture too: with
-the accuracy in published/metrics, and what their images take at the rate of a short training.
+changed, so an interrupted benchmark goes on, and `--recipes` takes some of them at a time. The
+published systems stand in the picture too: with the accuracy in published/metrics, and what their
+images take at the rate of a short training.
 
 Run `dvc repro published/dvc.yaml:preprocess` first, then
 `python -m benchmarks.time_to_accuracy --seeds 5`.
@@ -60,11 +61,21 @@ def accuracies(results: dict[str, Any], name: str) -> list[float]:
     return [run[key] for run in results["runs"] if run["system"] == name]
 
 
-def measure(results: dict[str, Any], seeds: int, save: Callable[[], None]) -> None:
-    """Add the runs of seeds 1 to `seeds` that are missing."""
+def current(run: dict[str, Any]) -> bool:
+    """Return whether a run is of what its recipe is now."""
+    if run["system"] == BASELINE:
+        return True
+    settings: dict[str, Any] = parameters(run["system"])["train"]
+    return settings | {"seed": run["settings"]["seed"]} == run["settings"]
+
+
+def measure(
+    results: dict[str, Any], names: list[str], seeds: int, save: Callable[[], None]
+) -> None:
+    """Add the runs of some recipes, with seeds 1 to `seeds`, that are missing."""
     for seed in range(1, seeds + 1):
         missing = []
-        for name in RECIPES:
+        for name in names:
             wanted = parameters(name)["train"] | {"seed": seed}
             done = [run for run in results["runs"] if run.get("settings") == wanted]
             if not done:
@@ -166,6 +177,14 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=5, help="of each (default: %(default)s)")
     parser.add_argument(
+        "--recipes",
+        nargs="+",
+        choices=RECIPES,
+        default=list(RECIPES),
+        metavar="NAME",
+        help=f"which of them to train (default: all of {', '.join(RECIPES)})",
+    )
+    parser.add_argument(
         "--output", type=Path, default=Path("benchmarks/time_to_accuracy.json"), help="JSON file"
     )
     parser.add_argument(
@@ -175,12 +194,13 @@ def main() -> None:
     results: dict[str, Any] = {"runs": [], "published": {}}
     if args.output.exists():
         results = json.loads(args.output.read_text(encoding="utf-8"))
+        results["runs"] = [run for run in results["runs"] if current(run)]
 
     def save() -> None:
         with new_file(args.output) as temporary:
             temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
-    measure(results, args.seeds, save)
+    measure(results, args.recipes, args.seeds, save)
     measure_published(results, save)
     draw(results, args.figure)
     print(render(results), end="")

@@ -30,6 +30,18 @@ def clone(root: Path, commit: str, folder: Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def restore(root: Path, folder: Path) -> None:
+    """Let a clone use DVC's cache of the repository at `root`, and take from it what is there.
+
+    Raises:
+        InputError: DVC failed.
+    """
+    cache = output(sys.executable, "-m", "dvc", "cache", "dir", cwd=root).strip()
+    dvc("config", "--local", "cache.dir", cache, cwd=folder)
+    # DVC would run a stage with an output that persists rather than restore it.
+    dvc("checkout", "--quiet", "--allow-missing", "dvc.yaml", cwd=folder)
+
+
 def dvc(*arguments: str, cwd: Path) -> None:
     """Run DVC with the Python that runs this.
 
@@ -51,3 +63,15 @@ def run(*command: str, cwd: Path) -> None:
     done = subprocess.run(command, cwd=cwd, env=environment, stdout=sys.stderr, check=False)
     if done.returncode:
         raise InputError(f"`{' '.join(command)}` failed, its output is above")
+
+
+def output(*command: str, cwd: Path) -> str:
+    """Run a command and return what it prints to standard output.
+
+    Raises:
+        InputError: It failed; the error has what it printed to standard error.
+    """
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"`{' '.join(command)}`: {' '.join(done.stderr.split())}")
+    return done.stdout

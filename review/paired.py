@@ -3,6 +3,7 @@
 All is paired: both models saw each image, so what makes an image easy or hard cancels out.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,8 +61,8 @@ def mcnemar(before: Right, after: Right) -> McNemar:
         after: Whether the new one is, (n,).
     """
     fixed, broken = int((after & ~before).sum()), int((before & ~after).sum())
-    table = [[int((before & after).sum()), broken], [fixed, int((~before & ~after).sum())]]
     # Only the disagreements count; with none, the two are equal.
+    table = [[0, broken], [fixed, 0]]
     p = float(mcnemar_test(table, exact=True).pvalue) if fixed + broken else 1.0
     return McNemar(fixed, broken, p)
 
@@ -86,12 +87,12 @@ def smallest_difference(changed: int, images: int, alpha: float) -> float:
     With as many answers as here that changed between right and wrong; where that is too few for
     any significance, with the fewest that suffice.
     """
-    while True:
-        broken = np.arange(changed // 2 + 1)
-        p = np.minimum(1, 2 * stats.binom.cdf(broken, changed, 0.5))
-        if (p < alpha).any():
-            return float((changed - 2 * broken[p < alpha].max()) / images)
-        changed += 1
+    # All on one side, n changes have the p 2 * 0.5**n.
+    fewest = math.floor(1 - math.log2(alpha)) + 1
+    changed = max(changed, fewest)
+    broken = np.arange(changed // 2 + 1)
+    significant = 2 * stats.binom.cdf(broken, changed, 0.5) < alpha
+    return float((changed - 2 * broken[significant].max()) / images)
 
 
 def by_class(before: Answers, after: Answers, classes: int) -> list[McNemar]:

@@ -8,10 +8,10 @@ simply begun again.
 import json
 import shlex
 import shutil
-import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ import zc.lockfile
 from pydantic import BaseModel, ConfigDict
 
 import recipes
-from fashion_mnist import determinism
+from fashion_mnist import determinism, prepared
 from fashion_mnist.artifacts import sha256
 from fashion_mnist.errors import InputError
 from fashion_mnist.idx import Uint8
@@ -44,6 +44,7 @@ from review.inbox import Batch
 from review.inspection import Inspection
 from review.ledger import Entry
 from review.revisions import Revision
+from stages import evaluate, preprocess
 
 PLACE = Path(".dvc/tmp/retrain")
 REMOTE = "origin"
@@ -106,7 +107,7 @@ def retrain(
     Raises:
         InputError: Another retraining is at work, the inbox cannot be read, or a command failed.
     """
-    remote = REMOTE if push and REMOTE in _output("git", "remote", cwd=root).split() else None
+    remote = REMOTE if push and REMOTE in clones.output("git", "remote", cwd=root).split() else None
     with _alone(root):
         for _ in range(ROUNDS):
             main = _main(root, remote)
@@ -143,8 +144,6 @@ def _try(
     folder = root / PLACE / "clone"
     with clones.clone(root, main.commit or "", folder):
         _configure(root, folder)
-        # DVC would run a stage with an output that persists rather than restore it.
-        clones.dvc("checkout", "--quiet", "--allow-missing", "dvc.yaml", cwd=folder)
         clones.dvc("repro", "--pull", "dvc.yaml", cwd=folder)
         if not revisions.clean(folder):
             raise InputError(f"{main.name} does not give what is committed: see `git status`")
@@ -221,12 +220,17 @@ def ask(folder: Path, images: Uint8, labels: Uint8, mirrored: bool) -> Opinion:
     from fashion_mnist import checkpoint
 
     scale = json.loads((folder / "metrics/preprocess.json").read_text())["scale"]
-    # As `preprocess` does it.
-    table = ((np.arange(256.0) - scale["offset"]) / scale["divisor"]).astype(np.float32)
-    scaled = table[images][..., np.newaxis]
-    model = checkpoint.load(folder / MODEL)
-    views = [scaled, scaled[:, :, ::-1]] if mirrored else [scaled]
-    answers = np.mean([model.predict(view, batch_size=256, verbose=0) for view in views], axis=0)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        np.savez(scratch / "batch.npz", images=images, labels=labels)
+        preprocess.prepare(
+            scratch / "batch.npz", scratch / "prepared", scale["offset"], scale["divisor"]
+        )
+        # Keras tells its progress on standard output, where the answer goes.
+        with redirect_stdout(sys.stderr):
+            answers = evaluate.predict(
+                checkpoint.load(folder / MODEL), prepared.load(scratch / "prepared"), 256, mirrored
+            )
     return Opinion(
         agreement=float((answers.argmax(axis=1) == labels).mean()),
         confidence=float(answers.max(axis=1).mean()),
@@ -302,7 +306,7 @@ def _propose(
     text.write_text(body, encoding="utf-8")
     gh = ["gh", "pr", "create", "--base", "main", "--head", branch, "--title", title]
     gh += ["--body-file", str(text)]
-    stores = _output(sys.executable, "-m", "dvc", "remote", "list", cwd=folder).strip()
+    stores = clones.output(sys.executable, "-m", "dvc", "remote", "list", cwd=folder).strip()
     if remote is None:
         first = ["dvc push dvc.yaml"] * bool(stores)
         return [*first, f"git push {REMOTE} {branch}", shlex.join(gh)]
@@ -316,7 +320,8 @@ def _propose(
     clones.run("git", "push", "--quiet", remote, f"+{branch}:refs/heads/{branch}", cwd=root)
     if not shutil.which("gh"):
         return [shlex.join(gh)]
-    if _output("gh", "pr", "list", "--head", branch, "--json", "number", cwd=root).strip() == "[]":
+    opened = clones.output("gh", "pr", "list", "--head", branch, "--json", "number", cwd=root)
+    if opened.strip() == "[]":
         clones.run(*gh, cwd=root)
     return []
 
@@ -413,12 +418,11 @@ def _main(root: Path, remote: str | None) -> Revision:
 
 
 def _configure(root: Path, folder: Path) -> None:
-    """Let a clone use the cache and the remotes of the repository."""
+    """Let a clone use the remotes and the cache of the repository."""
     local = root / ".dvc/config.local"
     if local.exists():
         shutil.copy(local, folder / ".dvc/config.local")
-    cache = _output(sys.executable, "-m", "dvc", "cache", "dir", cwd=root).strip()
-    clones.dvc("config", "--local", "cache.dir", cache, cwd=folder)
+    clones.restore(root, folder)
 
 
 def _absolute(root: Path, place: str) -> str:
@@ -428,13 +432,6 @@ def _absolute(root: Path, place: str) -> str:
 def _load(path: Path) -> tuple[Uint8, Uint8]:
     with np.load(path, allow_pickle=False) as archive:
         return archive["images"], archive["labels"]
-
-
-def _output(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(f"`{' '.join(command)}`: {' '.join(done.stderr.split())}")
-    return done.stdout
 
 
 def _say(text: str) -> None:

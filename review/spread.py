@@ -9,17 +9,15 @@ with an uncached output that is neither metrics nor plots.)
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import Field, ValidationError
-from ruamel.yaml import YAML
 from scipy import stats
 
+import recipes
 from fashion_mnist import artifacts, determinism
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import Section, explain
@@ -127,14 +125,13 @@ def welch(before: Score, after: Score, level: float) -> dict[str, float]:
     }
 
 
-def train(root: Path, commit: str, seed: int, cache: str, kept: Path) -> dict[str, float]:
+def train(root: Path, commit: str, seed: int, kept: Path) -> dict[str, float]:
     """Run the pipeline of a commit with another seed of the training and return its scores.
 
     Args:
         root: Top folder of the repository.
         commit: What to run.
         seed: Of the training.
-        cache: Folder of DVC's cache.
         kept: File that its scores are kept in; nothing is run if it is there.
 
     Raises:
@@ -146,14 +143,8 @@ def train(root: Path, commit: str, seed: int, cache: str, kept: Path) -> dict[st
         return scores
     folder = kept.with_suffix("")
     with clones.clone(root, commit, folder):
-        clones.dvc("config", "--local", "cache.dir", cache, cwd=folder)
-        # DVC would run a stage with an output that persists rather than restore it.
-        clones.dvc("checkout", "--quiet", "--allow-missing", "dvc.yaml", cwd=folder)
-        file = folder / "params.yaml"
-        yaml = YAML()
-        parameters = yaml.load(file)
-        parameters["train"]["seed"] = seed
-        yaml.dump(parameters, file)
+        clones.restore(root, folder)
+        recipes.rewrite(folder / "params.yaml", {"train": {"seed": seed}})
         clones.dvc("repro", "dvc.yaml:evaluate", cwd=folder)
         found = evidence.read_json(Revision(folder, f"seed {seed}", None), evidence.SCORES)
     scores = {name: found[name] for name in SCORES}
@@ -179,20 +170,13 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
         raise InputError("the working tree has changes, and the spread is that of a commit: commit")
     head = evidence.gather(revisions.resolve(root, "HEAD"))
     commit = head.revision.commit or ""
-    cache = subprocess.run(
-        [sys.executable, "-m", "dvc", "cache", "dir"],
-        cwd=root,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout.strip()
     if jobs is None:
         jobs = max(1, (os.cpu_count() or 1) // determinism.THREADS)
     name = recipe(head.parameters, head.lock)
     place = (kept or root / ".dvc/tmp/spread") / name
 
     def scores_of(seed: int) -> dict[str, float]:
-        return train(root, commit, seed, cache, place / f"{seed}.json")
+        return train(root, commit, seed, place / f"{seed}.json")
 
     with ThreadPoolExecutor(jobs) as pool:
         scores = list(pool.map(scores_of, range(1, seeds + 1)))

@@ -84,3 +84,12 @@ def test_table_and_picture_of_cost(tmp_path: Path) -> None:
     ]
     time_to_accuracy.draw(results, tmp_path / "cost.png")
     assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", time_to_accuracy.RECIPES)
+def test_runs_of_what_a_recipe_was_are_not_counted(name: str) -> None:
+    settings = time_to_accuracy.parameters(name)["train"]
+    assert time_to_accuracy.current({"system": name, "settings": settings | {"seed": 3}})
+    for change in ({"epochs": 40}, {"arguments": settings["arguments"] | {"widths": [8]}}):
+        assert not time_to_accuracy.current({"system": name, "settings": settings | change})
+    assert time_to_accuracy.current({"system": time_to_accuracy.BASELINE})

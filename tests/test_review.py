@@ -563,14 +563,18 @@ def test_the_interval_is_where_the_binomial_tails_are_half_of_alpha(
 
 
 @pytest.mark.parametrize("changed", [0, 3, 6, 10, 41, 230])
-def test_smallest_difference_is_the_first_that_is_significant(changed: int) -> None:
-    found = paired.smallest_difference(changed, 1000, 0.05)
-    count = max(changed, 6)  # fewer than six are never significant
-    significant = [
-        2 * fixed - count
-        for fixed in range(count + 1)
-        if 2 * fixed >= count and stats.binomtest(fixed, count).pvalue < 0.05
-    ]
+@pytest.mark.parametrize("alpha", [0.3, 0.0625, 0.05, 0.001])  # five on one side have 0.0625
+def test_smallest_difference_is_the_first_that_is_significant(changed: int, alpha: float) -> None:
+    found = paired.smallest_difference(changed, 1000, alpha)
+    count = changed
+    significant: list[int] = []
+    while not significant:
+        significant = [
+            2 * fixed - count
+            for fixed in range(count + 1)
+            if 2 * fixed > count and stats.binomtest(fixed, count).pvalue < alpha
+        ]
+        count += 1
     assert found == pytest.approx(min(significant) / 1000)
 
 
