@@ -37,7 +37,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "AdamW, no Muon": {"optimizer": {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.01}},
     "constant learning rate": {"schedule": {"name": "constant"}},
     "no flips": {"augmentation.flip": False},
-    "no shifts": {"augmentation.shift": 0},
+    "shifts by a pixel, too": {"augmentation.shift": 1},
 }
 
 HEADER = """\

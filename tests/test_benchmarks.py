@@ -51,13 +51,13 @@ def test_ablation_compares_runs_of_the_same_seed() -> None:
 
     runs = [
         *[run("the recipe", 1, 0.90), run("the recipe", 2, 0.92)],
-        *[run("no shifts", 1, 0.88), run("no shifts", 2, 0.91)],
+        *[run("no flips", 1, 0.88), run("no flips", 2, 0.91)],
     ]
-    costs = [{"variant": "no shifts", "cost": 1.1499}]
+    costs = [{"variant": "no flips", "cost": 1.1499}]
     rows = ablation.render(runs, costs).splitlines()[2:]
     assert rows == [
         "| the recipe | 91.00 ± 1.41 |  | 92.00 ± 1.41 |  |  |",
-        "| no shifts | 89.50 ± 2.12 | -1.50 ± 0.50 | 90.50 ± 2.12 | -1.50 ± 0.50 | 1.15 |",
+        "| no flips | 89.50 ± 2.12 | -1.50 ± 0.50 | 90.50 ± 2.12 | -1.50 ± 0.50 | 1.15 |",
     ]
 
 
