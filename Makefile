@@ -24,7 +24,7 @@ retrain: .venv/installed .venv/installed-review # look for new batches, train on
 	.venv/bin/python -m review retrain
 
 test: lint # lint, types and all tests
-	.venv/bin/pytest --numprocesses 2 --dist loadfile
+	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 lint: .venv/installed-dev
 	.venv/bin/ruff format --check .

@@ -65,8 +65,8 @@ def current(run: dict[str, Any]) -> bool:
     """Return whether a run is of what its recipe is now."""
     if run["system"] == BASELINE:
         return True
-    settings: dict[str, Any] = parameters(run["system"])["train"]
-    return settings | {"seed": run["settings"]["seed"]} == run["settings"]
+    wanted = parameters(run["system"])["train"] | {"seed": run["settings"]["seed"]}
+    return bool(run["settings"] == wanted)
 
 
 def measure(

@@ -29,6 +29,11 @@ AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What takes longest goes first, so that no worker is left alone with it at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a command that must succeed and return what it printed."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)

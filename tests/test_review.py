@@ -25,7 +25,7 @@ from fashion_mnist.classes import KEYS
 from fashion_mnist.errors import InputError
 from review import changes, comparison, evidence, paired, revisions, spread
 from review.__main__ import main
-from review.comparison import Class, Comparison, Metric
+from review.comparison import Class, Comparison, Metric, Recipes
 from review.paired import Answers
 from review.revisions import Revision
 from review.rules import Rules
@@ -375,7 +375,13 @@ def test_judgement_by_hand() -> None:
     )
     same = {"difference": 0.0, "high": None}
 
-    def judge(accuracy: float, low: float | None, recall: float, grown: float) -> list[Any]:
+    def judge(
+        accuracy: float,
+        low: float | None,
+        recall: float,
+        grown: float,
+        recipes: Recipes | None = None,
+    ) -> list[Any]:
         metrics = {
             comparison.ACCURACY: Metric(before=0.9, after=accuracy, low=low, **same),
             "train.parameters.total": Metric(before=100, after=100 * grown, low=None, **same),
@@ -383,7 +389,7 @@ def test_judgement_by_hand() -> None:
         }
         test = {"before": 0.9, "difference": 0.0, "fixed": 0, "broken": 0, "p": 1.0}
         classes = {key: Class(after=recall if key == "bag" else 0.9, **test) for key in KEYS}
-        found = comparison.judge(ruled, metrics, classes, None)
+        found = comparison.judge(ruled, metrics, classes, recipes)
         return [(one.rule, one.subject, one.value, one.limit) for one in found]
 
     assert judge(0.9, -0.01, 0.8, 2) == []
@@ -396,6 +402,16 @@ def test_judgement_by_hand() -> None:
         ("review.growth.parameters", "growth of train.parameters.total", 4, 2),
         ("review.growth.flops", "growth of train.flops_per_image", 4, 3),
     ]
+    # Where the recipes are known, theirs is the margin; all else stays.
+    recipes = Recipes(
+        before=0.9, after=0.87, difference=-0.03, low=-0.04, high=0.0, p=0.02, verdict="worse"
+    )
+    assert judge(0.89, -0.02, 0.7, 4, recipes)[:3] == [
+        ("review.floors.accuracy", "accuracy", 0.89, 0.9),
+        ("review.floors.class_recall", "recall of bag", 0.7, 0.8),
+        ("review.margin", "low end of the change of recipes", -0.04, -0.01),
+    ]
+    assert judge(0.9, -0.02, 0.8, 2, recipes.model_copy(update={"low": -0.01})) == []
 
 
 def test_a_metric_that_one_side_lacks(repository: Path) -> None:
@@ -760,6 +776,20 @@ def test_the_recipe_that_a_spread_is_of() -> None:
     del lock["evaluate"]
     with pytest.raises(InputError, match=r"^params.yaml or dvc.lock has no 'evaluate'$"):
         spread.recipe(parameters, lock)
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"), [((0.9449, 0.945, 0.9451), "better"), ((0.941, 0.9411, 0.9412), "worse")]
+)
+def test_recipes_that_differ(repository: Path, after: tuple[float, ...], verdict: str) -> None:
+    git(repository, "switch", "--quiet", "main")
+    record(repository, 0.943, 0.9431, 0.9432)
+    git(repository, "switch", "--quiet", "--create", "seeds")
+    predict(repository, lambda table: mend(table, 5))
+    record(repository, *after)
+    found = answer(repository, "main")
+    assert found["recipes"]["verdict"] == verdict
+    assert found["verdict"] == "no evidence of a difference"
 
 
 def test_spreads_of_other_recipes_are_told(repository: Path) -> None:
