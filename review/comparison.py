@@ -222,8 +222,8 @@ def _metrics(
     found = {}
     for name in [*after, *(name for name in before if name not in after)]:
         old, new = before.get(name), after.get(name)
-        both = old is not None and new is not None
-        low, high = intervals[name] if both and name in intervals else (None, None)
+        # Evidence without a score that has an interval is refused, so both sides have it.
+        low, high = intervals.get(name, (None, None))
         difference = new - old if old is not None and new is not None else None
         found[name] = Metric(before=old, after=new, difference=difference, low=low, high=high)
     return found
