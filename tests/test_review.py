@@ -177,6 +177,8 @@ def test_ten_changed_answers_are_no_evidence(repository: Path) -> None:
     assert found["mcnemar"] == {"fixed": 7, "broken": 3, "p": pytest.approx(0.34375)}
     accuracy = found["metrics"]["evaluate.accuracy"]
     assert accuracy["low"] < 0 < accuracy["high"]
+    # Nine to one would have been significant.
+    assert found["smallest_difference"] == pytest.approx(0.0008)
 
 
 def test_p_has_to_be_below_alpha(repository: Path) -> None:
@@ -204,8 +206,10 @@ def test_a_class_that_collapses_is_refused_though_accuracy_rises(repository: Pat
     assert refusal["subject"] == "recall of shirt"
     assert refusal["value"] == pytest.approx(found["classes"]["shirt"]["after"])
     assert refusal["limit"] == limit
-    assert found["classes"]["shirt"]["broken"] == 200
-    assert found["classes"]["shirt"]["p"] < 1e-50
+    shirt = found["classes"]["shirt"]
+    assert shirt["broken"] == 200
+    assert shirt["difference"] == pytest.approx(shirt["after"] - shirt["before"])
+    assert shirt["p"] < 1e-50
     done = review(repository, "compare")
     assert "better, refused" in done.stdout
     assert "review.floors.class_recall: recall of shirt" in done.stdout
@@ -253,8 +257,12 @@ def test_both_revisions_can_be_named(repository: Path) -> None:
     predict(repository, lambda table: mend(table, 50))
     assert answer(repository)["mcnemar"]["fixed"] == 110
     assert answer(repository, "change~1")["mcnemar"]["fixed"] == 50
-    assert answer(repository, "change", "main")["mcnemar"]["broken"] == 110
-    assert answer(repository, "change", "main")["verdict"] == "worse"
+    found = answer(repository, "change", "main")
+    assert found["mcnemar"]["broken"] == 110
+    assert found["verdict"] == "worse"
+    for side, name in (("base", "change"), ("head", "main")):
+        commit = git(repository, "rev-parse", name).strip()
+        assert found[side] == {"revision": name, "commit": commit}
 
 
 def test_main_may_exist_at_the_remote_only(repository: Path, tmp_path: Path) -> None:
@@ -298,7 +306,8 @@ def test_outside_of_a_repository(tmp_path: Path) -> None:
         ("dvc.lock", "stages:", "stagez:", ("dvc.lock has no section 'stages'",)),
         ("dvc.lock", "data/split/test.npz", "data/split/x.npz", ("data/split/test.npz",)),
         ("params.yaml", "review:", "reviewz:", ("params.yaml has no section 'review'",)),
-        ("params.yaml", "margin: 0.005", "margin: 5.0", ("review.margin: got 5.0",)),
+        ("params.yaml", "margin: 0.005", "margin: 5.0",
+         ("working tree: params.yaml: review.margin: got 5.0",)),
         ("params.yaml", "margin:", "marginn:", ("review.marginn: unknown key",)),
         ("params.yaml", "train:", "train: [", ("params.yaml: not valid YAML",)),
         ("params.yaml", "  batch_size: 256\n  epochs", "  batch_size: 255\n  epochs",
