@@ -634,6 +634,40 @@ def test_scores_are_those_that_evaluate_wrote() -> None:
         assert value == pytest.approx(here.metrics[f"evaluate.{name}"], abs=2e-5), name
 
 
+@pytest.mark.parametrize("bins", [3, 15])
+def test_scores_one_by_one(bins: int) -> None:
+    """With confidences in the lowest and the highest bin, and a class that nobody names."""
+    answers, _ = random_answers(2)
+    kept = (answers.labels != 9) & (answers.predictions != 9)
+    answers = Answers(*(column[kept] for column in answers))
+    answers.confidence[:20] = 1
+    found = paired.scores(answers, bins, 10)
+    box = np.minimum(np.floor(answers.confidence * bins), bins - 1)
+    error = sum(
+        abs((answers.right - answers.confidence)[box == b].sum()) / len(box) for b in range(bins)
+    )
+    f1 = f1_score(
+        answers.labels, answers.predictions, labels=range(10), average="macro", zero_division=0
+    )
+    assert found == {
+        "macro_f1": pytest.approx(f1),
+        "loss": pytest.approx(-np.log(answers.label_probability).mean()),
+        "expected_calibration_error": pytest.approx(error),
+    }
+
+
+def test_bootstrap_says_the_same_again() -> None:
+    before, after = random_answers(4)
+    wide, again, narrow = (
+        paired.bootstrap(before, after, (15, 15), 10, level) for level in (0.95, 0.95, 0.5)
+    )
+    assert wide == again
+    for name, interval in wide.items():
+        # As the quantiles of a normal distribution are to each other: 0.674 to 1.96.
+        ratio = (narrow[name].high - narrow[name].low) / (interval.high - interval.low)
+        assert ratio == pytest.approx(0.344, abs=0.06), name
+
+
 def test_bootstrap_against_one_by_brute_force() -> None:
     before, after = random_answers(1)
     found = paired.bootstrap(before, after, (15, 15), 10, 0.95)
