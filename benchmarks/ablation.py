@@ -13,6 +13,7 @@ import argparse
 import json
 import statistics
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "AdamW, no Muon": {"optimizer": {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.01}},
     "constant learning rate": {"schedule": {"name": "constant"}},
     "no flips": {"augmentation.flip": False},
-    "shifts by a pixel, too": {"augmentation.shift": 1},
+    "no shifts": {"augmentation.shift": 0},
+    "all images, half the epochs": {"selection": None, "epochs": 6},
+    "as many images, drawn at random": {"selection.hardest": 0.0},
 }
 
 HEADER = """\
@@ -98,14 +101,14 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seeds", type=int, default=3, help="of each (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, help="other than those of params.yaml")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="trainings at a time, but for costs (default: 1)"
+    )
     parser.add_argument(
         "--output", type=Path, default=Path("benchmarks/ablation.json"), help="JSON file"
     )
     args = parser.parse_args()
     recipe = YAML(typ="safe").load(Path("params.yaml"))["train"]
-    if args.epochs:
-        recipe["epochs"] = args.epochs
     results: dict[str, list[dict[str, Any]]] = {"runs": [], "costs": []}
     if args.output.exists():
         results = json.loads(args.output.read_text(encoding="utf-8"))
@@ -123,15 +126,15 @@ def main() -> None:
         results[part] = [item for item in results[part] if item["settings"] in wanted.values()]
     done = {(run["variant"], run["seed"]) for run in results["runs"]}
     timed = {cost["variant"] for cost in results["costs"]}
-    for (variant, seed), settings in wanted.items():
-        if (variant, seed) in done:
-            continue
-        figures = trial.run(settings, DATA)
-        run = {"variant": variant, "seed": seed}
-        run |= {key: figures[key] for key in ("accuracy", "mirror_average")}
-        results["runs"].append(run | {"settings": settings})
-        print(f"{variant}, seed {seed}: {figures}", file=sys.stderr, flush=True)
-        save()
+    missing = {key: settings for key, settings in wanted.items() if key not in done}
+    with ThreadPoolExecutor(args.jobs) as pool:
+        trained = pool.map(lambda settings: trial.run(settings, DATA), missing.values())
+        for ((variant, seed), settings), figures in zip(missing.items(), trained, strict=True):
+            run = {"variant": variant, "seed": seed}
+            run |= {key: figures[key] for key in ("accuracy", "mirror_average")}
+            results["runs"].append(run | {"settings": settings})
+            print(f"{variant}, seed {seed}: {figures}", file=sys.stderr, flush=True)
+            save()
     for variant in VARIANTS:
         if variant in timed:
             continue

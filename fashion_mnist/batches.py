@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from fashion_mnist.augmentation import Augmentation, Changes, change, draw
 from fashion_mnist.prepared import Float32, Prepared
+from fashion_mnist.selection import Selection, choose
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -21,9 +22,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         seed: Of the order; without it the rows come as they are stored.
         sparse: Hand out labels as integers (n,), not as one-hot rows (n, 10).
         augmentation: Of the images, anew in each epoch; it needs a seed.
+        selection: Of the images of an epoch, by what `record` told; it needs a seed. With it,
+            batches have weights (n,) besides images and labels.
 
     Raises:
-        ValueError: There is an augmentation but no seed.
+        ValueError: There is an augmentation or a selection but no seed.
     """
 
     def __init__(
@@ -33,16 +36,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         seed: int | None = None,
         sparse: bool = False,
         augmentation: Augmentation | None = None,
+        selection: Selection | None = None,
     ) -> None:
         super().__init__()
-        if augmentation and seed is None:
-            raise ValueError("augmentation needs a seed")
+        if (augmentation or selection) and seed is None:
+            raise ValueError("augmentation and selection need a seed")
         self.data = data
         self.batch_size = batch_size
         self.seed = seed
         self.sparse = sparse
         self.augmentation = augmentation
+        self.selection = selection
         self.changes: Changes | None = None
+        self.weights: Float32 | None = None
+        self.losses = np.full(len(data.images), np.inf, np.float32)
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
@@ -55,9 +62,17 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         if self.seed is None:
             self.order = np.arange(rows)
         else:
-            self.order = np.random.default_rng([self.seed, epoch]).permutation(rows)
+            generator = np.random.default_rng([self.seed, epoch])
+            if self.selection:
+                self.order, self.weights = choose(self.selection, self.losses, generator)
+            else:
+                self.order = generator.permutation(rows)
             if self.augmentation:
                 self.changes = draw(self.augmentation, rows, self.seed, epoch)
+
+    def record(self, losses: Float32) -> None:
+        """Keep the losses (n,) of the first n images of the epoch, for the selection."""
+        self.losses[self.order[: len(losses)]] = losses
 
     def size(self, index: int) -> int:
         """Return how many images batch `index` has."""
@@ -66,9 +81,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Float32, Float32 | NDArray[np.int64]]:
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+    def __getitem__(self, index: int) -> tuple[Float32 | NDArray[np.int64], ...]:
+        part = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        rows = self.order[part]
         images, labels = self.data.images[rows], self.data.labels[rows]
         if self.changes:
             images = change(images, self.changes.of(rows))
-        return images, labels.argmax(axis=1) if self.sparse else labels
+        batch = images, labels.argmax(axis=1) if self.sparse else labels
+        return batch if self.weights is None else (*batch, self.weights[part])

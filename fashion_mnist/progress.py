@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fashion_mnist.artifacts import new_file, sha256
 from fashion_mnist.batches import Batches
 from fashion_mnist.errors import DAMAGED, InputError
+from fashion_mnist.recorder import Recorder
 
 LIBRARIES = ("keras", "numpy", "tensorflow")
 
@@ -44,7 +45,8 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
 
     Keras's own BackupAndRestore goes on with fresh weights if those it saved are missing. Here
     the state is one file, written whole or not at all: the variables of model and optimizer
-    (among them the seeds of dropout), the weights of the best epoch, and the rows recorded.
+    (among them the seeds of dropout), the weights of the best epoch, the losses by which the next
+    images are selected, and the rows recorded.
 
     Args:
         batches: What the model is trained on.
@@ -69,6 +71,8 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.batches.begin(epoch)
+        if isinstance(self.model, Recorder):
+            self.model.begin()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         row = {"epoch": len(self.epochs) + 1, "images": self.batches.size(batch)}
@@ -89,6 +93,8 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
             )
         earlier = [before["val_accuracy"] for before in self.epochs] if self.keep_best else []
         self.epochs.append(row)
+        if isinstance(self.model, Recorder):
+            self.batches.record(self.model.recorded())
         if self.keep_best and row["val_accuracy"] > max(earlier, default=-1):
             self.best = self.model.get_weights()
         self._save()
@@ -102,6 +108,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         arrays: dict[str, Any] = {f"variable_{n}": value for n, value in enumerate(variables)}
         arrays |= {f"best_{number}": value for number, value in enumerate(self.best)}
         record = json.dumps({"name": self.name, "epochs": self.epochs, "steps": self.steps})
+        arrays["losses"] = self.batches.losses
         with new_file(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, record=np.frombuffer(record.encode(), np.uint8), **arrays)
 
@@ -122,12 +129,14 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
                     _say(f"{self.path} is of other parameters, data or code; starts over")
                     return 0
                 values = [archive[f"variable_{number}"] for number in range(len(variables))]
+                losses = archive["losses"]
                 best = [archive[key] for key in archive if key.startswith("best_")]
         except DAMAGED as error:
             _say(f"{self.path} is damaged ({error}); starts over")
             return 0
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+        self.batches.losses = losses
         self.best, self.epochs, self.steps = best, record["epochs"], record["steps"]
         _say(f"goes on after epoch {len(self.epochs)}, from {self.path}")
         return len(self.epochs)

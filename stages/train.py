@@ -15,6 +15,7 @@ from fashion_mnist.artifacts import write_metrics, write_table
 from fashion_mnist.augmentation import Augmentation
 from fashion_mnist.errors import InputError, reported
 from fashion_mnist.prepared import Prepared
+from fashion_mnist.selection import Selection
 
 # Keras takes seconds to load; bad parameters and bad data are told before that.
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Params(params.Section):
     schedule: recipe.Schedule
     loss: recipe.Loss
     augmentation: Augmentation | None = None
+    selection: Selection | None = None
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
     steps: int | None = Field(default=None, gt=0)
@@ -67,7 +69,8 @@ def fit(
 
     Returns:
         A row an epoch: epoch (from 1), accuracy and loss, averaged over the epoch while the
-        weights change, and val_accuracy and val_loss at its end where there is a validation set.
+        weights change (estimates of that, where images are selected), and val_accuracy and val_loss
+        at its end where there is a validation set.
         Then a row a step: epoch, images of the batch, and loss averaged since the epoch began.
 
     Raises:
@@ -77,9 +80,17 @@ def fit(
 
     from fashion_mnist.batches import Batches
     from fashion_mnist.progress import Progress
+    from fashion_mnist.recorder import Recorder
 
     sparse = settings.loss.startswith("sparse")
-    batches = Batches(train, settings.batch_size, settings.seed, sparse, settings.augmentation)
+    batches = Batches(
+        train,
+        settings.batch_size,
+        settings.seed,
+        sparse,
+        settings.augmentation,
+        settings.selection,
+    )
     check = None
     if len(validation.images):
         check = Batches(validation, settings.batch_size, sparse=sparse)
@@ -89,10 +100,12 @@ def fit(
             f"train.steps: got {settings.steps}, expected at most {available}, "
             f"which is what train.epochs: {settings.epochs} has"
         )
+    if settings.selection:
+        model = Recorder(model, len(batches.order))
     model.compile(
         recipe.build(settings.optimizer, settings.schedule, settings.steps or available),
         settings.loss,
-        metrics=["accuracy"],
+        weighted_metrics=["accuracy"],
     )
     progress = Progress(batches, state, name, settings.steps, settings.select == "best")
     done = progress.resume(model)
@@ -150,7 +163,7 @@ def flops(model: "keras.Model") -> int:
 
 
 def summarize(
-    model: "keras.Model", settings: Params, history: pd.DataFrame, images_seen: int
+    model: "keras.Model", settings: Params, history: pd.DataFrame, steps: pd.DataFrame
 ) -> dict[str, Any]:
     """Return the metrics of a training: what it cost and what the saved weights reach."""
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
@@ -163,8 +176,8 @@ def summarize(
             "non_trainable": total - trainable,
         },
         "flops_per_image": flops(model),
-        "steps": int(model.optimizer.iterations),
-        "images_seen": images_seen,
+        "steps": len(steps),
+        "images_seen": int(steps["images"].sum()),
     }
     if "val_accuracy" in history:
         best = int(history["val_accuracy"].argmax())
@@ -213,7 +226,7 @@ def main() -> None:
         began = time.monotonic()
         models.adapt(settings.model, model, train.images)
         history, steps = fit(model, settings, train, validation, args.state, name)
-        metrics = summarize(model, settings, history, int(steps["images"].sum()))
+        metrics = summarize(model, settings, history, steps)
         rate = metrics["images_seen"] / (time.monotonic() - began)
         print(f"train: {rate:.0f} images a second, validation included", file=sys.stderr)
         checkpoint.save(model, args.model)

@@ -1,14 +1,16 @@
 """The benchmarks measure what they say, on a few images; nothing here looks at the time taken."""
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks import ablation, time_to_accuracy, trial
+from benchmarks import ablation, rounding, time_to_accuracy, trial
 from stages import train
-from tests.conftest import ROOT, Pipeline
+from tests.conftest import ROOT, Pipeline, run
 from tests.test_train import metrics
 
 RECIPE = YAML(typ="safe").load(ROOT / "params.yaml")["train"]
@@ -33,6 +35,28 @@ def test_plain_trial_is_lenet_as_published(finished: Pipeline) -> None:
     assert figures["images"] == 5 * 200
     assert figures["flops_per_image"] == 13_095_520  # published/metrics/systems/lenet
     assert figures["accuracy"] > 0.3
+
+
+@pytest.mark.parametrize("setting", [rounding.SHIPPED, "one thread"])
+def test_rounding_trains_and_scores_what_the_stages_do(finished: Pipeline, setting: str) -> None:
+    command = [sys.executable, "-m", "benchmarks.rounding", "--params"]
+    command += [str(finished.folder / "params.yaml"), "--child", setting]
+    for option, folder in zip(("--train", "--test"), sets(finished), strict=True):
+        command += [option, str(folder)]
+    found = json.loads(run(*command, cwd=ROOT).splitlines()[-1])
+    scored = json.loads((finished.folder / "metrics/evaluate.json").read_text())
+    expected = {name: scored[name] for name in rounding.SCORES}
+    assert found == pytest.approx(expected, abs=1e-6 if setting == rounding.SHIPPED else 0.05)
+
+
+def test_table_of_rounding() -> None:
+    scores = dict.fromkeys(rounding.SCORES, 0.5)
+    rows = rounding.render({"as shipped": scores, "other": scores | {"loss": 0.25}}).splitlines()
+    assert rows[0] == "| | accuracy | macro f1 | loss | expected calibration error | brier score |"
+    assert rows[3:] == [
+        "| other | 0.5000 | 0.5000 | 0.2500 | 0.5000 | 0.5000 |",
+        "| largest difference | 0.0000 | 0.0000 | 0.2500 | 0.0000 | 0.0000 |",
+    ]
 
 
 @pytest.mark.parametrize("variant", ablation.VARIANTS)

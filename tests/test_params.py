@@ -35,16 +35,16 @@ def test_the_shipped_file_is_valid(section: str) -> None:
 @pytest.mark.parametrize(
     ("section", "old", "new", "expected"),
     [
-        ("train", "epochs: 9", "epochs: 0", "train.epochs: got 0, expected greater than 0"),
+        ("train", "epochs: 12", "epochs: 0", "train.epochs: got 0, expected greater than 0"),
         (
             "train",
-            "epochs: 9",
+            "epochs: 12",
             "epochs: five",
             "train.epochs: got 'five', expected a valid integer",
         ),
-        ("train", "epochs: 9", "epochs: 5.0", "train.epochs: got 5.0, expected a valid integer"),
-        ("train", "epochs: 9", "epochs: true", "train.epochs: got True, expected a valid integer"),
-        ("train", "  epochs: 9", "  epoch: 8", "train.epochs: missing; train.epoch: unknown key"),
+        ("train", "epochs: 12", "epochs: 5.0", "train.epochs: got 5.0, expected a valid integer"),
+        ("train", "epochs: 12", "epochs: true", "train.epochs: got True, expected a valid integer"),
+        ("train", "  epochs: 12", "  epoch: 8", "train.epochs: missing; train.epoch: unknown key"),
         ("train", "select: last", "select: first", "expected 'last' or 'best'"),
         (
             "train",
@@ -55,7 +55,7 @@ def test_the_shipped_file_is_valid(section: str) -> None:
         ("train", "name: muon", "name: adagrad", "train.optimizer"),
         ("train", "name: cosine_decay", "name: step", "train.schedule"),
         ("train", "name: cosine_decay", "name: inverse_time_decay", "schedule.decay_rate: missing"),
-        ("train", "epochs: 9", "epochs: 9\n  steps: 0", "train.steps: got 0, expected greater"),
+        ("train", "epochs: 12", "epochs: 9\n  steps: 0", "train.steps: got 0, expected greater"),
         (
             "train",
             " learning_rate: 0.24",
@@ -71,7 +71,14 @@ def test_the_shipped_file_is_valid(section: str) -> None:
         ("train", " learning_rate:", " lr:", "train.optimizer.lr: unknown key"),
         ("train", "loss: categorical_crossentropy", "loss: hinge", "train.loss: got 'hinge'"),
         ("train", "flip: true", "flip: both", "train.augmentation.flip: got 'both'"),
-        ("train", "shift: 0", "shift: 28", "train.augmentation.shift: got 28, expected less"),
+        ("train", "shift: 1", "shift: 28", "train.augmentation.shift: got 28, expected less"),
+        (
+            "train",
+            "share: 0.5",
+            "share: 1.0",
+            "train.selection.share: got 1.0, expected less than 1",
+        ),
+        ("train", "share: 0.5", "shares: 0.5", "train.selection.shares: unknown key"),
         ("train", "warmup: 0.2", "warmup: 1.0", "train.schedule.warmup: got 1.0, expected less"),
         ("train", "ns_steps: 3", "ns_steps: 0", "train.optimizer.ns_steps: got 0, expected"),
         ("evaluate", "average: true", "average: 1", "evaluate.mirror_average: got 1, expected"),

@@ -73,7 +73,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model="dense",
         arguments={},
         optimizer={"name": "adam"},
-        augmentation={"flip": False, "shift": 0},
+        augmentation=None,
+        selection=None,
         epochs=1,
     )
     # That a stage ran is what counts here, so those that the committed lock spares must not.

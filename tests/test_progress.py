@@ -55,10 +55,11 @@ def kill_after(pipeline: Pipeline, epochs: int, delay: float = 0) -> None:
 
 def recipe(pipeline: Pipeline) -> Pipeline:
     """Give a pipeline a recipe whose state has all there is: BatchNorm, dropout, two optimizers
-    in one, schedule, augmentation, and a best epoch, which is likely not the last."""
+    in one, schedule, augmentation, selection, and a best epoch, which is likely not the last."""
     default = YAML(typ="safe").load(ROOT / "params.yaml")["train"]
     kept = {key: default[key] for key in ("optimizer", "schedule")}
-    return small(pipeline, epochs=20, select="best", **kept)
+    kept["augmentation"] = {"flip": True, "shift": 1}
+    return small(pipeline, epochs=20, select="best", selection={"share": 0.6}, **kept)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_training_killed_after_its_last_epoch(copy: Pipeline, expected: list[byt
 
 
 def test_training_stopped_by_steps_goes_on(copy: Pipeline) -> None:
-    recipe(copy).set("train.steps", 52)  # in the eighth epoch
+    recipe(copy).set("train.steps", 30)  # in the eighth epoch
     copy.run_all("train")
     whole = outputs(copy)
     kill_after(copy, 4)

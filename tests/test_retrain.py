@@ -107,7 +107,8 @@ class Story:
                 "dense": [{"units": 10, "activation": "softmax"}],
             },
             "optimizer": {"name": "adam", "learning_rate": 0.003},
-            "augmentation": {"flip": False, "shift": 0},
+            "augmentation": None,
+            "selection": None,
             "batch_size": 32,
             "epochs": 4,
         }

@@ -27,6 +27,7 @@ PLAIN = {
     "optimizer": {"name": "adam"},
     "schedule": {"name": "constant"},
     "augmentation": None,
+    "selection": None,
 }
 
 
@@ -54,7 +55,7 @@ def test_default_recipe_gives_the_same_bytes_in_another_process(
     done = copy.run("train", PYTHONHASHSEED="1", TF_ENABLE_ONEDNN_OPTS="0", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert outputs(copy) == outputs(finished)
-    assert "Total params: 164,440" in done.stdout
+    assert "Total params: 290,664" in done.stdout
     assert "Epoch 2/2" in done.stdout
 
 
@@ -72,20 +73,21 @@ def test_metrics_tell_cost_and_result(finished: Pipeline) -> None:
     history = pd.read_csv(finished.folder / "metrics/history.csv")
     assert history["epoch"].tolist() == [1, 2]
     # The whitening kernel, and mean and variance of each channel of BatchNorm, do not learn.
-    fixed = 32 + 2 * 2 * (24 + 48 + 96)
+    fixed = 32 + 2 * 2 * (32 + 64 + 128)
     assert found["parameters"] == {
-        "total": 164_440,
-        "trainable": 164_440 - fixed,
+        "total": 290_664,
+        "trainable": 290_664 - fixed,
         "non_trainable": fixed,
     }
     # Multiply-adds of the convolutions and the dense layer, twice; the rest is BatchNorm and such.
-    products = 27**2 * 4 * 8 + 96 * 10
-    for side, inputs, width in ((27, 8, 24), (13, 24, 48), (6, 48, 96)):
+    products = 27**2 * 4 * 8 + 128 * 10
+    for side, inputs, width in ((27, 8, 32), (13, 32, 64), (6, 64, 128)):
         products += 9 * (side**2 * inputs * width + (side // 2) ** 2 * width**2)
     products *= 2
     assert products < found["flops_per_image"] < 1.03 * products
-    assert found["steps"] == 2 * 7
-    assert found["images_seen"] == 2 * 200
+    # Half of 200 images, in batches of 32.
+    assert found["steps"] == 2 * 4
+    assert found["images_seen"] == 2 * 100
     assert found["saved_epoch"] == 2
     assert found["best_epoch"] == history["val_accuracy"].argmax() + 1
     last = history.iloc[1]
