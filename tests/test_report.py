@@ -48,7 +48,8 @@ def folder(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     table.loc[wrong[:3], "prediction"] = table["label"][wrong[:3]]
     following = dict(zip(KEYS, [*KEYS[1:], KEYS[0]], strict=True))
     table.loc[right[:2], "prediction"] = table["label"][right[:2]].map(following)
-    other = next(key for key in KEYS if key not in table.loc[wrong[3], ["label", "prediction"]])
+    taken = table.loc[wrong[3], ["label", "prediction"]].tolist()
+    other = next(key for key in KEYS if key not in taken)
     table.loc[wrong[3], "prediction"] = other
     table.to_csv(folder / "metrics/predictions.csv", index=False)
     metrics_of(folder)
