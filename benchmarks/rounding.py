@@ -12,14 +12,13 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fashion_mnist import determinism, models, params, prepared, scores
-from fashion_mnist.prepared import Prepared
+from benchmarks import trial
+from fashion_mnist import determinism, params, prepared, scores
 from stages import evaluate, train
 
 # Threads, then what is changed in the environment. DEFAULT lifts the limit on vectors.
@@ -27,8 +26,8 @@ SHIPPED = "as shipped"
 SETTINGS: dict[str, tuple[int, dict[str, str]]] = {
     SHIPPED: (determinism.THREADS, {}),
     "one thread": (1, {}),
-    "all vectors of this processor": (2, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}),
-    "Eigen, no oneDNN": (2, {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+    "all vectors of this processor": (determinism.THREADS, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}),
+    "Eigen, no oneDNN": (determinism.THREADS, {"TF_ENABLE_ONEDNN_OPTS": "0"}),
 }
 SCORES = ("accuracy", "macro_f1", "loss", "expected_calibration_error", "brier_score")
 
@@ -49,12 +48,7 @@ def measure(
     data, test = map(prepared.load, folders)
     determinism.THREADS = threads
     determinism.ENVIRONMENT |= environment
-    determinism.start(settings.seed)
-    model = models.build(settings.model, settings.arguments)
-    models.adapt(settings.model, model, data.images)
-    nothing = Prepared(data.images[:0], data.labels[:0])
-    with tempfile.TemporaryDirectory() as scratch:
-        train.fit(model, settings, data, nothing, Path(scratch) / "state.npz", "rounding")
+    model, _, _ = trial.train_recipe(data, settings)
     answers = evaluate.predict(model, test, scoring.batch_size, scoring.mirror_average)
     found = scores.overall(test.labels.argmax(axis=1), answers, scoring.bins)
     return {name: found[name] for name in SCORES}

@@ -55,7 +55,8 @@ def _plain(data: Prepared) -> tuple[Any, float, int]:
     return model, time.perf_counter() - began, 5 * len(images)
 
 
-def _recipe(data: Prepared, settings: train.Params) -> tuple[Any, float, int]:
+def train_recipe(data: Prepared, settings: train.Params) -> tuple[Any, float, int]:
+    """Train on a set, nothing validating; return the model, the seconds, and the images seen."""
     determinism.start(settings.seed)
     nothing = Prepared(data.images[:0], data.labels[:0])
     model = models.build(settings.model, settings.arguments)
@@ -83,7 +84,7 @@ def main() -> None:
     if settings is PLAIN:
         model, seconds, images = _plain(data)
     else:
-        model, seconds, images = _recipe(data, train.Params.model_validate(settings))
+        model, seconds, images = train_recipe(data, train.Params.model_validate(settings))
     # Memory of the training; scoring comes after.
     peak = _peak()
     flops = train.flops(model)
