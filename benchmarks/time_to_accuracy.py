@@ -5,6 +5,10 @@ batches of 32 by a plain `Model.fit`, in the environment that TensorFlow sets up
 LeNet and then every recipe train once on the same 60,000, each in a process of its own, so that a
 slow minute slows both; a round is a seed. All are scored on t10k.
 
+What TensorFlow sets up differs: where the processor has AVX-512 and instructions for neural
+networks, it uses oneDNN, elsewhere Eigen (https://github.com/tensorflow/tensorflow/releases/tag/v2.9.0).
+So LeNet is also trained once by Eigen, to tell what L is on those other processors.
+
 Runs are added to the JSON file one by one, and those in it are not repeated unless the recipe has
 changed, so an interrupted benchmark goes on, and `--recipes` takes some of them at a time. The
 published systems stand in the picture too: with the accuracy in published/metrics, and what their
@@ -31,6 +35,7 @@ from fashion_mnist.artifacts import new_file
 
 RECIPES = ("default", *recipes.names())
 BASELINE = "lenet, plain Keras"
+EIGEN = "the same without oneDNN"
 SETS = Path("data/published/sets")
 METRICS = Path("published/metrics/systems")
 SHORT, LONG = 50, 350  # steps; their difference is what a training's rate is taken from
@@ -56,14 +61,14 @@ def parameters(name: str) -> dict[str, Any]:
 
 def accuracies(results: dict[str, Any], name: str) -> list[float]:
     """Return the accuracy of each run, of image and mirror image where the recipe has them."""
-    mirrored = name != BASELINE and parameters(name)["evaluate"]["mirror_average"]
+    mirrored = name in RECIPES and parameters(name)["evaluate"]["mirror_average"]
     key = "mirror_average" if mirrored else "accuracy"
     return [run[key] for run in results["runs"] if run["system"] == name]
 
 
 def current(run: dict[str, Any]) -> bool:
     """Return whether a run is of what its recipe is now."""
-    if run["system"] == BASELINE:
+    if run["system"] not in RECIPES:
         return True
     wanted = parameters(run["system"])["train"] | {"seed": run["settings"]["seed"]}
     return bool(run["settings"] == wanted)
@@ -94,6 +99,20 @@ def measure(
             save()
 
 
+def measure_eigen(results: dict[str, Any], save: Callable[[], None]) -> None:
+    """Add a run of LeNet by Eigen, beside one as TensorFlow sets itself up, if it is missing."""
+    if any(run["system"] == EIGEN for run in results["runs"]):
+        return
+    baseline = trial.run(trial.PLAIN, folders("all"))
+    figures = trial.run(trial.PLAIN, folders("all"), {"TF_ENABLE_ONEDNN_OPTS": "0"})
+    cost = figures["seconds"] / baseline["seconds"]
+    results["runs"] += [
+        {"system": BASELINE, "cost": 1.0} | baseline,
+        {"system": EIGEN, "cost": cost} | figures,
+    ]
+    save()
+
+
 def measure_published(results: dict[str, Any], save: Callable[[], None]) -> None:
     """Add the published systems that are missing: accuracy, and cost by a short training."""
     published = YAML(typ="safe").load(Path("published/params.yaml"))
@@ -119,7 +138,7 @@ def measure_published(results: dict[str, Any], save: Callable[[], None]) -> None
 def render(results: dict[str, Any]) -> str:
     """Return a Markdown table: a row a system, mean and standard deviation over its runs."""
     rows = []
-    for name in (BASELINE, *RECIPES):
+    for name in (BASELINE, EIGEN, *RECIPES):
         runs = [run for run in results["runs"] if run["system"] == name]
         if not runs:
             continue
@@ -134,7 +153,7 @@ def render(results: dict[str, Any]) -> str:
             f"{flops:.1f}",
             f"{memory:,.0f}",
         ]
-        rows.append(f"| {name} ({len(runs)} runs) | {' | '.join(cells)} |\n")
+        rows.append(f"| {name} ({_count(runs)}) | {' | '.join(cells)} |\n")
     return HEADER + "".join(rows)
 
 
@@ -151,10 +170,12 @@ def draw(results: dict[str, Any], path: Path) -> None:
             textcoords="offset points",
             fontsize=8,
         )
-    for name in (BASELINE, *RECIPES):
+    for name in (BASELINE, EIGEN, *RECIPES):
         runs = [run for run in results["runs"] if run["system"] == name]
+        if not runs:
+            continue
         points = [run["cost"] for run in runs], [100 * one for one in accuracies(results, name)]
-        axis.plot(*points, "^", label=f"{name} ({len(runs)} seeds)")
+        axis.plot(*points, "^", label=f"{name} ({_count(runs)})")
     axis.set_xscale("log")
     axis.set_xlabel("cost of the training in L, the time of LeNet as published (log scale)")
     axis.set_ylabel("accuracy on t10k, %")
@@ -162,6 +183,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
     axis.legend(loc="lower right")
     with new_file(path) as temporary:
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
+
+
+def _count(runs: list[Any]) -> str:
+    return f"{len(runs)} run{'s' * (len(runs) > 1)}"
 
 
 def _spread(values: list[float]) -> str:
@@ -201,6 +226,7 @@ def main() -> None:
             temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
     measure(results, args.recipes, args.seeds, save)
+    measure_eigen(results, save)
     measure_published(results, save)
     draw(results, args.figure)
     print(render(results), end="")

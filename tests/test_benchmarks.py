@@ -91,6 +91,7 @@ def test_table_and_picture_of_cost(tmp_path: Path) -> None:
     better = {"accuracy": 0.94, "mirror_average": 0.937}
     runs = [
         {"system": time_to_accuracy.BASELINE, "cost": 1.0, "seconds": 10} | figures | scores,
+        {"system": time_to_accuracy.EIGEN, "cost": 2.0, "seconds": 20} | figures | scores,
         {"system": "default", "cost": 0.5, "seconds": 5} | figures | better,
         {"system": "default", "cost": 0.7, "seconds": 5}
         | figures
@@ -101,10 +102,11 @@ def test_table_and_picture_of_cost(tmp_path: Path) -> None:
     results = {"runs": runs, "published": {"dense": {"accuracy": 0.87, "cost": 0.1}}}
     rows = time_to_accuracy.render(results).splitlines()[2:]
     assert rows == [
-        "| lenet, plain Keras (1 runs) | 91.00 | 1.00 | 10 | 13.1 | 1,000 |",
+        "| lenet, plain Keras (1 run) | 91.00 | 1.00 | 10 | 13.1 | 1,000 |",
+        "| the same without oneDNN (1 run) | 91.00 | 2.00 | 5 | 13.1 | 1,000 |",
         "| default (2 runs) | 94.20 ± 0.71 | 0.60 | 20 | 13.1 | 1,000 |",
         # It is scored without the mirror average.
-        "| quick (1 runs) | 91.00 | 0.10 | 100 | 13.1 | 1,000 |",
+        "| quick (1 run) | 91.00 | 0.10 | 100 | 13.1 | 1,000 |",
     ]
     time_to_accuracy.draw(results, tmp_path / "cost.png")
     assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
