@@ -123,6 +123,34 @@ def test_charts_have_titles_and_their_rows(repository: Path) -> None:
     assert rows["roc"] > 50
 
 
+def test_matrices_of_a_system_stand_in_its_row(repository, browser, tmp_path) -> None:
+    run("dvc", "plots", "diff", "HEAD~1", "--out", tmp_path / "plots", cwd=repository)
+    page, _ = open_page(browser, tmp_path, tmp_path / "plots/index.html")
+    found = run("dvc", "plots", "diff", "HEAD~1", "--json", cwd=repository)
+    (chart,) = json.loads(found)["data"]["published_confusion"]
+    cells, rows = page.evaluate(
+        """async chart => {
+            const view = new vega.View(vega.parse(vegaLite.compile(chart).spec));
+            await view.runAsync();
+            const marks = view.scenegraph().root.items[0].items;
+            const header = marks.find(mark => mark.name === 'row_header').items;
+            const cells = marks.find(mark => mark.name === 'cell').items;
+            return [
+                cells.map(({datum, x, y}) => [datum.panel, datum.rev, x, y]),
+                header.map(({datum, y}) => [datum.panel, y]),
+            ];
+        }""",
+        chart["content"],
+    )
+    systems = pd.read_csv(ROOT / "published/metrics/published.csv")["system"]
+    assert [system for system, _ in rows] == list(systems)
+    assert len(cells) == 2 * len(systems)
+    places = {rev: x for _, rev, x, _ in cells}
+    assert len(set(places.values())) == 2
+    for system, rev, x, y in cells:
+        assert (x, y) == (places[rev], dict(rows)[system])
+
+
 def test_a_training_without_validation_is_drawn_too(repository, browser, tmp_path) -> None:
     folder = tmp_path / "clone"
     run("git", "clone", "--quiet", repository, folder, cwd=tmp_path)
