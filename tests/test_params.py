@@ -35,16 +35,16 @@ def test_the_shipped_file_is_valid(section: str) -> None:
 @pytest.mark.parametrize(
     ("section", "old", "new", "expected"),
     [
-        ("train", "epochs: 12", "epochs: 0", "train.epochs: got 0, expected greater than 0"),
+        ("train", "epochs: 14", "epochs: 0", "train.epochs: got 0, expected greater than 0"),
         (
             "train",
-            "epochs: 12",
+            "epochs: 14",
             "epochs: five",
             "train.epochs: got 'five', expected a valid integer",
         ),
-        ("train", "epochs: 12", "epochs: 5.0", "train.epochs: got 5.0, expected a valid integer"),
-        ("train", "epochs: 12", "epochs: true", "train.epochs: got True, expected a valid integer"),
-        ("train", "  epochs: 12", "  epoch: 8", "train.epochs: missing; train.epoch: unknown key"),
+        ("train", "epochs: 14", "epochs: 5.0", "train.epochs: got 5.0, expected a valid integer"),
+        ("train", "epochs: 14", "epochs: true", "train.epochs: got True, expected a valid integer"),
+        ("train", "  epochs: 14", "  epoch: 8", "train.epochs: missing; train.epoch: unknown key"),
         ("train", "select: last", "select: first", "expected 'last' or 'best'"),
         (
             "train",
@@ -55,7 +55,7 @@ def test_the_shipped_file_is_valid(section: str) -> None:
         ("train", "name: muon", "name: adagrad", "train.optimizer"),
         ("train", "name: cosine_decay", "name: step", "train.schedule"),
         ("train", "name: cosine_decay", "name: inverse_time_decay", "schedule.decay_rate: missing"),
-        ("train", "epochs: 12", "epochs: 9\n  steps: 0", "train.steps: got 0, expected greater"),
+        ("train", "epochs: 14", "epochs: 9\n  steps: 0", "train.steps: got 0, expected greater"),
         (
             "train",
             " learning_rate: 0.24",

@@ -55,7 +55,7 @@ def test_default_recipe_gives_the_same_bytes_in_another_process(
     done = copy.run("train", PYTHONHASHSEED="1", TF_ENABLE_ONEDNN_OPTS="0", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert outputs(copy) == outputs(finished)
-    assert "Total params: 290,664" in done.stdout
+    assert "Total params: 165,400" in done.stdout
     assert "Epoch 2/2" in done.stdout
 
 
