@@ -136,3 +136,20 @@ def test_fast_cnn_whitens_patches(keras: Any) -> None:
     kernel, bias = model.get_layer("whitening").weights
     assert not kernel.trainable
     assert bias.trainable
+
+
+@pytest.mark.parametrize("mean", [True, False])
+def test_fast_cnn_tells_its_last_layer_maximum_and_mean(keras: Any, mean: bool) -> None:
+    images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+    model = models.build("fast_cnn", {"widths": [4, 16], "mean": mean, "head": 0.5})
+    (last,) = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    before = next(layer.output for layer in reversed(model.layers) if len(layer.output.shape) == 4)
+    channels, told, out = map(
+        np.asarray, keras.Model(model.inputs[0], [before, last.input, model.output])(images)
+    )
+    expected = [channels.max(axis=(1, 2)), channels.mean(axis=(1, 2))][: 1 + mean]
+    assert channels.shape == (3, 6, 6, 16)
+    assert np.allclose(told, np.concatenate(expected, axis=1), atol=1e-6)
+    logits = 0.5 * told @ np.asarray(last.kernel)
+    odds = np.exp(logits)
+    assert np.allclose(out, odds / odds.sum(axis=1, keepdims=True), atol=1e-6)
