@@ -73,15 +73,15 @@ def test_metrics_tell_cost_and_result(finished: Pipeline) -> None:
     history = pd.read_csv(finished.folder / "metrics/history.csv")
     assert history["epoch"].tolist() == [1, 2]
     # The whitening kernel, and mean and variance of each channel of BatchNorm, do not learn.
-    fixed = 32 + 2 * 2 * (32 + 64 + 128)
+    fixed = 32 + 2 * 2 * (24 + 48 + 96)
     assert found["parameters"] == {
-        "total": 290_664,
-        "trainable": 290_664 - fixed,
+        "total": 165_400,
+        "trainable": 165_400 - fixed,
         "non_trainable": fixed,
     }
     # Multiply-adds of the convolutions and the dense layer, twice; the rest is BatchNorm and such.
-    products = 27**2 * 4 * 8 + 128 * 10
-    for side, inputs, width in ((27, 8, 32), (13, 32, 64), (6, 64, 128)):
+    products = 27**2 * 4 * 8 + 2 * 96 * 10
+    for side, inputs, width in ((27, 8, 24), (13, 24, 48), (6, 48, 96)):
         products += 9 * (side**2 * inputs * width + (side // 2) ** 2 * width**2)
     products *= 2
     assert products < found["flops_per_image"] < 1.03 * products
