@@ -45,11 +45,11 @@ def measure(op_determinism: bool, onednn: bool, threads: int) -> dict[str, tuple
         model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
         cut = WARM_UP * BATCH
         first = Batches(Prepared(data.images[:cut], data.labels[:cut]), BATCH)
-        model.fit(first, shuffle=False, verbose=0)
+        model.fit(first.dataset(), shuffle=False, verbose=0)
         rows = slice(cut, cut + steps * BATCH)
         batches = Batches(Prepared(data.images[rows], data.labels[rows]), BATCH)
         began = time.perf_counter()
-        model.fit(batches, shuffle=False, verbose=0)
+        model.fit(batches.dataset(), shuffle=False, verbose=0)
         rate = steps * BATCH / (time.perf_counter() - began)
         weights = b"".join(weight.tobytes() for weight in model.get_weights())
         results[name] = rate, hashlib.sha256(weights).hexdigest()

@@ -66,7 +66,7 @@ def main() -> None:
         "matrix product": (lambda: product(matrix, matrix).numpy(), 2 * SIDE**3),
         "bare step": (steps, 3 * train.flops(model) * images),
         "Model.fit": (
-            lambda: model.fit(batches, shuffle=False, verbose=0),
+            lambda: model.fit(batches.dataset(), shuffle=False, verbose=0),
             3 * train.flops(model) * images,
         ),
     }

@@ -1,7 +1,9 @@
 """Feeds a prepared set to Keras batch by batch, in an order that only seed and epoch decide."""
 
-import keras
+from collections.abc import Iterator
+
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from fashion_mnist.augmentation import Augmentation, Changes, change, draw
@@ -9,12 +11,11 @@ from fashion_mnist.prepared import Float32, Prepared
 from fashion_mnist.selection import Selection, choose
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+class Batches:
     """Batches of a memory-mapped set; only the rows of the current batch are in memory.
 
     The order of epoch e is drawn from `numpy.random.default_rng([seed, e])`, so a training that
-    resumes at e sees what an uninterrupted one would have seen. Pass `shuffle=False` to
-    `Model.fit`, or Keras shuffles the batches once more by a generator of its own.
+    resumes at e sees what an uninterrupted one would have seen.
 
     Args:
         data: The set.
@@ -38,7 +39,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         augmentation: Augmentation | None = None,
         selection: Selection | None = None,
     ) -> None:
-        super().__init__()
         if (augmentation or selection) and seed is None:
             raise ValueError("augmentation and selection need a seed")
         self.data = data
@@ -55,8 +55,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def begin(self, epoch: int) -> None:
         """Set the order of the rows, and what happens to them, for `epoch`, counted from 0.
 
-        Keras calls `on_epoch_end` of a data set also after it has looked at its shapes, so
-        counting epochs there would skip one; call this from the callback `on_epoch_begin`.
+        Call this from the callback `on_epoch_begin`: Keras also looks at a first batch before.
         """
         rows = len(self.data.images)
         if self.seed is None:
@@ -89,3 +88,23 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             images = change(images, self.changes.of(rows))
         batch = images, labels.argmax(axis=1) if self.sparse else labels
         return batch if self.weights is None else (*batch, self.weights[part])
+
+    def __iter__(self) -> Iterator[tuple[Float32 | NDArray[np.int64], ...]]:
+        return (self[index] for index in range(len(self)))
+
+    def dataset(self) -> tf.data.Dataset:
+        """Return the batches in the form that Keras takes; each pass is over the epoch of then.
+
+        Keras would make as much of a `keras.utils.PyDataset`, but tf.data tunes the number of
+        batches made ahead by a thread whose sleeps double, and now and then, in TensorFlow 2.21,
+        the end of an epoch waits until it wakes up, which is as long again as the epoch.
+        """
+        signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in self[0])
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return (
+            tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
+            .apply(tf.data.experimental.assert_cardinality(len(self)))
+            .prefetch(1)
+            .with_options(options)
+        )

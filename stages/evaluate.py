@@ -81,7 +81,7 @@ def predict(
     verbose = 1 if sys.stdout.isatty() else 2
     views = [data.images, data.images[:, :, ::-1]] if mirror_average else [data.images]
     answers = [
-        model.predict(Batches(data._replace(images=view), batch_size), verbose=verbose)
+        model.predict(Batches(data._replace(images=view), batch_size).dataset(), verbose=verbose)
         for view in views
     ]
     output = np.mean(answers, axis=0, dtype=np.float64)

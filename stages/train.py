@@ -93,7 +93,7 @@ def fit(
     )
     check = None
     if len(validation.images):
-        check = Batches(validation, settings.batch_size, sparse=sparse)
+        check = Batches(validation, settings.batch_size, sparse=sparse).dataset()
     available = settings.epochs * len(batches)
     if settings.steps and settings.steps > available:
         raise InputError(
@@ -111,12 +111,12 @@ def fit(
     done = progress.resume(model)
     if settings.steps is None or len(progress.steps) < settings.steps:
         model.fit(
-            batches,
+            batches.dataset(),
             initial_epoch=done,
             epochs=settings.epochs,
             validation_data=check,
             callbacks=[progress, keras.callbacks.TerminateOnNaN()],
-            shuffle=False,
+            shuffle=False,  # the default is nothing for a data set, and Keras would say so
             verbose=1 if sys.stdout.isatty() else 2,
         )
     if settings.select == "best":

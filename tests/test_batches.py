@@ -69,7 +69,7 @@ def test_keras_trains_in_that_order(keras: Any) -> None:
     batches = Batches(numbered(60), 1, seed=5)
     model.compile("sgd", "mse")
     model.fit(
-        batches,
+        batches.dataset(),
         epochs=3,
         shuffle=False,
         verbose=0,
@@ -91,3 +91,18 @@ def test_sparse_labels_are_the_classes_of_the_rows(keras: Any) -> None:
         assert np.array_equal(images, same)
         assert np.array_equal(rows.argmax(axis=1), classes)
         assert classes.shape == (one_hot.size(index),) == (len(images),)
+
+
+def test_dataset_has_the_batches_and_no_thread_that_outsleeps_an_epoch(keras: Any) -> None:
+    from fashion_mnist.batches import Batches
+    from fashion_mnist.selection import Selection
+
+    batches = Batches(numbered(70), 8, seed=1, selection=Selection(share=0.5))
+    dataset = batches.dataset()
+    for epoch in (0, 1):
+        batches.begin(epoch)
+        found = list(dataset.as_numpy_iterator())
+        assert len(found) == len(dataset) == 5
+        for batch, expected in zip(found, batches, strict=True):
+            assert all(map(np.array_equal, batch, expected))
+    assert dataset.options().autotune.enabled is False
