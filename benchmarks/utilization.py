@@ -2,8 +2,10 @@
 
 Times in turn, several times over: a product of two square matrices; a bare step of the recipe
 (forward, backward, update) on one batch in memory; the same number of steps by `Model.fit`, which
-adds batches, augmentation, metrics and callbacks. Prints GFLOP/s, counting a step as three times
-the operations of the way forward. A recipe of its own file can be given.
+adds batches, augmentation, metrics and callbacks; and by `Model.fit` with tf.data's autotuning, as
+Keras has it, for which some epochs wait at their end, so that the mean says what the median hides.
+Prints GFLOP/s, counting a step as three times the operations of the way forward. A recipe of its
+own file can be given.
 
 Run `dvc repro preprocess` first, then `python -m benchmarks.utilization`.
 """
@@ -47,6 +49,8 @@ def main() -> None:
         settings.loss,
         metrics=["accuracy"],
     )
+    tuned = tf.data.Options()
+    tuned.autotune.enabled = True
     batch = [tf.constant(part) for part in batches[0]]
     matrix = tf.random.normal((SIDE, SIDE))
     product = tf.function(tf.matmul)
@@ -62,28 +66,35 @@ def main() -> None:
         for _ in range(STEPS):
             step()
 
+    def fit(dataset: tf.data.Dataset) -> None:
+        model.fit(dataset, shuffle=False, verbose=0)
+
+    operations = 3 * train.flops(model) * images
     work: dict[str, tuple[Callable[[], object], float]] = {
         "matrix product": (lambda: product(matrix, matrix).numpy(), 2 * SIDE**3),
-        "bare step": (steps, 3 * train.flops(model) * images),
-        "Model.fit": (
-            lambda: model.fit(batches.dataset(), shuffle=False, verbose=0),
-            3 * train.flops(model) * images,
-        ),
+        "bare step": (steps, operations),
+        "Model.fit": (lambda: fit(batches.dataset()), operations),
+        "Model.fit, autotuning": (lambda: fit(batches.dataset().with_options(tuned)), operations),
     }
     for call, _ in work.values():
         call()  # builds the graph
-    rates: dict[str, list[float]] = {name: [] for name in work}
+    times: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(args.repeats):
-        for name, (call, operations) in work.items():
+        for name, (call, _) in work.items():
             began = time.perf_counter()
             call()
-            rates[name].append(operations / 1e9 / (time.perf_counter() - began))
-    print("| | GFLOP/s | share of the matrix product |")
-    print("|---|--:|--:|")
+            times[name].append(time.perf_counter() - began)
+    rates = {
+        name: [operations / 1e9 / one for one in times[name]]
+        for name, (_, operations) in work.items()
+    }
+    print("| | median GFLOP/s | mean GFLOP/s | share of the matrix product |")
+    print("|---|--:|--:|--:|")
     for name, found in rates.items():
         # Neighbours in time are compared, so that a slow minute slows both.
         shares = [a / b for a, b in zip(found, rates["matrix product"], strict=True)]
-        print(f"| {name} | {statistics.median(found):.0f} | {statistics.median(shares):.2f} |")
+        cells = statistics.median(found), statistics.harmonic_mean(found)
+        print(f"| {name} | {cells[0]:.0f} | {cells[1]:.0f} | {statistics.median(shares):.2f} |")
 
 
 if __name__ == "__main__":
