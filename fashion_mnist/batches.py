@@ -97,7 +97,7 @@ class Batches:
 
         Keras would make as much of a `keras.utils.PyDataset`, but tf.data tunes the number of
         batches made ahead by a thread whose sleeps double, and now and then, in TensorFlow 2.21,
-        the end of an epoch waits until it wakes up, which is as long again as the epoch.
+        the end of an epoch waits until it wakes up, up to as long again as the epoch took.
         """
         signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in self[0])
         options = tf.data.Options()

@@ -1,6 +1,8 @@
 """How a model is trained: the choices that params.yaml offers, in Keras's own terms."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -109,6 +111,19 @@ Loss = Literal[
     "mean_squared_error",
     "sparse_categorical_crossentropy",
 ]
+
+
+def smoothed(loss: Loss, label_smoothing: float) -> Loss | Callable[..., Any]:
+    """Return what Keras is to minimize: the loss, with labels smoothed.
+
+    A smoothed label gives a share of its weight to all classes alike (Szegedy et al. 2016,
+    https://arxiv.org/abs/1512.00567).
+    """
+    if not label_smoothing:
+        return loss
+    import keras
+
+    return partial(keras.losses.get(loss), label_smoothing=label_smoothing)
 
 
 def build(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from fashion_mnist import determinism, models, params, parent, prepared, recipe
 from fashion_mnist.artifacts import write_metrics, write_table
@@ -33,6 +33,7 @@ class Params(params.Section):
     optimizer: recipe.Optimizer
     schedule: recipe.Schedule
     loss: recipe.Loss
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation | None = None
     selection: Selection | None = None
     batch_size: int = Field(gt=0)
@@ -47,6 +48,13 @@ class Params(params.Section):
         if name not in models.names():
             raise ValueError(f"one of {', '.join(models.names())}")
         return name
+
+    @field_validator("label_smoothing")
+    @classmethod
+    def _has_labels_to_smooth(cls, share: float, info: ValidationInfo) -> float:
+        if share and not info.data.get("loss", "categorical").startswith("categorical"):
+            raise ValueError(f"0, since train.loss is {info.data['loss']}")
+        return share
 
 
 def fit(
@@ -104,7 +112,7 @@ def fit(
         model = Recorder(model, len(batches.order))
     model.compile(
         recipe.build(settings.optimizer, settings.schedule, settings.steps or available),
-        settings.loss,
+        recipe.smoothed(settings.loss, settings.label_smoothing),
         weighted_metrics=["accuracy"],
     )
     progress = Progress(batches, state, name, settings.steps, settings.select == "best")
@@ -224,7 +232,6 @@ def main() -> None:
         model = models.build(settings.model, settings.arguments)
         model.summary()
         began = time.monotonic()
-        models.adapt(settings.model, model, train.images)
         history, steps = fit(model, settings, train, validation, args.state, name)
         metrics = summarize(model, settings, history, steps)
         rate = metrics["images_seen"] / (time.monotonic() - began)

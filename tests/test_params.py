@@ -70,6 +70,18 @@ def test_the_shipped_file_is_valid(section: str) -> None:
         ),
         ("train", " learning_rate:", " lr:", "train.optimizer.lr: unknown key"),
         ("train", "loss: categorical_crossentropy", "loss: hinge", "train.loss: got 'hinge'"),
+        (
+            "train",
+            "smoothing: 0.0",
+            "smoothing: 1",
+            "train.label_smoothing: got 1, expected less than 1",
+        ),
+        (
+            "train",
+            "loss: categorical_crossentropy\n  label_smoothing: 0.0",
+            "loss: mean_squared_error\n  label_smoothing: 0.1",
+            "train.label_smoothing: got 0.1, expected 0, since train.loss is mean_squared_error",
+        ),
         ("train", "flip: true", "flip: both", "train.augmentation.flip: got 'both'"),
         ("train", "shift: 1", "shift: 28", "train.augmentation.shift: got 28, expected less"),
         (

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
@@ -68,3 +69,22 @@ def test_cosine_decay_rises_and_falls_to_nothing(keras: Any) -> None:
     assert found == pytest.approx(expected, abs=1e-6)
     without = recipe.build(optimizer, recipe.CosineDecay(name="cosine_decay"), 50)
     assert float(without.learning_rate) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "keras_name"),
+    [
+        ("categorical_crossentropy", "CategoricalCrossentropy"),
+        ("categorical_focal_crossentropy", "CategoricalFocalCrossentropy"),
+    ],
+)
+def test_smoothed_labels_are_those_of_keras(keras: Any, name: recipe.Loss, keras_name: str) -> None:
+    generator = np.random.default_rng(0)
+    labels = np.eye(10, dtype=np.float32)[generator.integers(0, 10, 40)]
+    images = generator.random((40, 5), np.float32)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(10, activation="softmax")])
+    model.compile(loss=recipe.smoothed(name, 0.2))
+    expected = getattr(keras.losses, keras_name)(label_smoothing=0.2)
+    found = model.evaluate(images, labels, verbose=0)
+    assert found == pytest.approx(float(expected(labels, model(images))), abs=1e-5)
+    assert recipe.smoothed(name, 0.0) == name

@@ -1,11 +1,13 @@
 """Named recipes change what they name in params.yaml, and nothing else."""
 
+import difflib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import recipes
 from fashion_mnist import params
@@ -31,15 +33,22 @@ def use(name: str, path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_a_recipe_changes_what_it_names(name: str, path: Path) -> None:
-    before = path.read_text().splitlines()
+    before, defaults = path.read_text().splitlines(), YAML(typ="safe").load(path)
     done = use(name, path)
     assert done.returncode == 0, done.stderr
-    after = path.read_text().splitlines()
-    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    after, parameters = path.read_text().splitlines(), YAML(typ="safe").load(path)
     changes = flat(recipes.read(name))
-    assert 0 < len(changed) <= len(changes)
+    # Comments too stay as they are, but for those of what is gone.
+    lines = [line[2:] for line in difflib.ndiff(before, after) if line.startswith("+ ")]
+    assert 0 < len(lines) <= len(changes)
     keys = {key.rpartition(".")[2] for key in changes}
-    assert {line.partition(":")[0].strip() for line in changed} <= keys
+    assert {line.partition(":")[0].strip() for line in lines} <= keys
+    named = tuple(changes)
+    old, new = (
+        {key: value for key, value in flat(tree).items() if not key.startswith(named)}
+        for tree in (defaults, parameters)
+    )
+    assert old == new
     training = params.read(path, "train", train.Params)
     scoring = params.read(path, "evaluate", evaluate.Params)
     found = flat({"train": training.model_dump(), "evaluate": scoring.model_dump()})

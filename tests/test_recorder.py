@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fashion_mnist import recipe
 
-@pytest.mark.parametrize("sparse", [False, True])
-def test_losses_of_each_image(keras: Any, sparse: bool) -> None:
+
+@pytest.mark.parametrize(("sparse", "smoothing"), [(False, 0.0), (True, 0.0), (False, 0.2)])
+def test_losses_of_each_image(keras: Any, sparse: bool, smoothing: float) -> None:
     from fashion_mnist.recorder import Recorder
 
     generator = np.random.default_rng(0)
@@ -17,11 +19,15 @@ def test_losses_of_each_image(keras: Any, sparse: bool) -> None:
     layers = [keras.Input((28, 28, 1)), keras.layers.Flatten()]
     model = keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")])
     weights = model.get_weights()
-    probabilities = model.predict(images, verbose=0)[np.arange(70), classes]
+    logs = np.log(model.predict(images, verbose=0))
+    # A smoothed label gives each class a tenth of the share.
+    expected = -(1 - smoothing) * logs[np.arange(70), classes] - smoothing * logs.mean(axis=1)
 
     recorder = Recorder(model, 70)
-    loss = "sparse_categorical_crossentropy" if sparse else "categorical_crossentropy"
-    recorder.compile(keras.optimizers.SGD(0.0), loss)
+    loss: recipe.Loss = "categorical_crossentropy"
+    if sparse:
+        loss = "sparse_categorical_crossentropy"
+    recorder.compile(keras.optimizers.SGD(0.0), recipe.smoothed(loss, smoothing))
     for _ in range(2):
         recorder.begin()
         assert len(recorder.recorded()) == 0
@@ -35,9 +41,9 @@ def test_losses_of_each_image(keras: Any, sparse: bool) -> None:
             shuffle=False,
             verbose=0,
         )
-        assert np.allclose(recorder.recorded(), -np.log(probabilities), atol=1e-5)
+        assert np.allclose(recorder.recorded(), expected, atol=1e-5)
 
-    recorder.compile(keras.optimizers.SGD(0.1), loss)
+    recorder.compile(keras.optimizers.SGD(0.1), recipe.smoothed(loss, smoothing))
     recorder.begin()
     recorder.fit(images, labels, batch_size=32, verbose=0)
     assert not np.allclose(model.get_weights()[0], weights[0])
