@@ -30,6 +30,7 @@ SHORT, LONG = 30, 180  # steps; their difference is what the cost of a step is t
 # What is changed in section `train`, as paths into it.
 VARIANTS: dict[str, dict[str, Any]] = {
     RECIPE: {},
+    "first layer learns its filters, no whitening": {"arguments.whitening": False},
     "the maximum of each channel alone, no mean": {"arguments.mean": False},
     "logits not scaled down": {"arguments.head": 1.0},
     "Nesterov SGD, no Muon": {

@@ -72,6 +72,7 @@ def train_recipe(data: Prepared, settings: train.Params) -> tuple[Any, float, in
     model = models.build(settings.model, settings.arguments)
     with tempfile.TemporaryDirectory() as scratch:
         began = time.perf_counter()
+        models.adapt(settings.model, model, data.images)
         _, steps = train.fit(model, settings, data, nothing, Path(scratch) / "state.npz", "trial")
         seconds = time.perf_counter() - began
     return model, seconds, int(steps["images"].sum())

@@ -43,6 +43,7 @@ def main() -> None:
     data = Prepared(data.images[:images], data.labels[:images])
     batches = Batches(data, settings.batch_size, settings.seed, augmentation=settings.augmentation)
     model = models.build(settings.model, settings.arguments)
+    models.adapt(settings.model, model, data.images)
     model.compile(
         recipe.build(settings.optimizer, settings.schedule, settings.epochs * STEPS),
         recipe.smoothed(settings.loss, settings.label_smoothing),

@@ -232,6 +232,7 @@ def main() -> None:
         model = models.build(settings.model, settings.arguments)
         model.summary()
         began = time.monotonic()
+        models.adapt(settings.model, model, train.images)
         history, steps = fit(model, settings, train, validation, args.state, name)
         metrics = summarize(model, settings, history, steps)
         rate = metrics["images_seen"] / (time.monotonic() - began)

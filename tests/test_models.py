@@ -17,7 +17,7 @@ PARAMETERS = {
     "cnn_2": (407_802, 407_642),
     "convnet": (3_274_634, 3_274_634),
     "dense": (101_770, 101_770),
-    "fast_cnn": (163_848, 163_176),
+    "fast_cnn": (165_400, 164_696),
     "fashion_cnn": (3_467_402, 3_452_874),
     "lenet": (1_256_080, 1_256_080),
     "sgd_cnn": (899_914, 899_914),
@@ -108,6 +108,7 @@ def test_fast_cnn_loads_without_our_code(keras: Any, tmp_path: Path) -> None:
 
     images = np.random.default_rng(0).random((50, 28, 28, 1), np.float32)
     model = models.build("fast_cnn", {})
+    models.adapt("fast_cnn", model, images)
     checkpoint.save(model, tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", images)
     code = (
@@ -120,6 +121,23 @@ def test_fast_cnn_loads_without_our_code(keras: Any, tmp_path: Path) -> None:
     assert np.allclose(np.load(tmp_path / "found.npy"), expected, atol=1e-6)
 
 
+def test_fast_cnn_whitens_patches(keras: Any) -> None:
+    """What comes out of its first layer, before ReLU, has variance 1 in every direction."""
+    generator = np.random.default_rng(0)
+    images = generator.random((400, 28, 28, 1), np.float32)
+    images = images + np.roll(images, 1, axis=2)  # neighbours correlate
+    images = 5 * (images - images.mean())
+    model = models.build("fast_cnn", {})
+    models.adapt("fast_cnn", model, images)
+    first = keras.Model(model.inputs[0], model.get_layer("whitening").output)
+    found = np.asarray(first(images)).reshape(-1, 8)[:, :4]
+    assert np.allclose(found.T @ found / len(found), np.eye(4), atol=0.05)
+    assert np.allclose(np.asarray(first(images))[..., 4:], -np.asarray(first(images))[..., :4])
+    kernel, bias = model.get_layer("whitening").weights
+    assert not kernel.trainable
+    assert bias.trainable
+
+
 @pytest.mark.parametrize("mean", [True, False])
 def test_fast_cnn_tells_its_last_layer_maximum_and_mean(keras: Any, mean: bool) -> None:
     images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
@@ -130,7 +148,7 @@ def test_fast_cnn_tells_its_last_layer_maximum_and_mean(keras: Any, mean: bool) 
         np.asarray, keras.Model(model.inputs[0], [before, last.input, model.output])(images)
     )
     expected = [channels.max(axis=(1, 2)), channels.mean(axis=(1, 2))][: 1 + mean]
-    assert channels.shape == (3, 7, 7, 16)
+    assert channels.shape == (3, 6, 6, 16)
     assert np.allclose(told, np.concatenate(expected, axis=1), atol=1e-6)
     logits = 0.5 * told @ np.asarray(last.kernel)
     odds = np.exp(logits)

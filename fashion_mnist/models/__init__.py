@@ -14,6 +14,7 @@ from pydantic import ValidationError, validate_call
 from fashion_mnist.classes import NAMES
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import explain
+from fashion_mnist.prepared import Float32
 
 # Listing the models must not load Keras.
 if TYPE_CHECKING:
@@ -48,6 +49,20 @@ def build(name: str, arguments: Mapping[str, Any]) -> "keras.Model":
             f"expected (None, {len(NAMES)}), a probability for each class"
         )
     return model
+
+
+def adapt(name: str, model: "keras.Model", images: Float32) -> None:
+    """Prepare a new model, in place, with what its architecture wants to know of the images.
+
+    As with Keras's layers of that method, this goes before training. Most have none.
+
+    Args:
+        name: The architecture that `model` was built of.
+        images: Of the training set, (n, 28, 28, 1) float32.
+    """
+    module = _module(name)
+    if hasattr(module, "adapt"):
+        module.adapt(model, images)
 
 
 def _module(name: str) -> ModuleType:
