@@ -23,6 +23,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ METRICS = Path("published/metrics/systems")
 SHORT, LONG = 50, 350  # steps; their difference is what a training's rate is taken from
 
 HEADER = """\
-| | accuracy | cost in L | images a second | MFLOPs an image | memory, MiB |
+| | accuracy, % | cost in L | images a second | MFLOPs an image | memory, MiB |
 |---|--:|--:|--:|--:|--:|
 """
 
@@ -159,28 +160,30 @@ def render(results: dict[str, Any]) -> str:
 
 def draw(results: dict[str, Any], path: Path) -> None:
     """Draw accuracy against cost: every run of a recipe, and the published systems."""
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    figure = Figure(figsize=(8.5, 4.5), layout="constrained")
     axis = figure.subplots()
-    for name, point in results["published"].items():
-        axis.plot(point["cost"], 100 * point["accuracy"], "o", color="tab:gray")
-        axis.annotate(
-            name,
-            (point["cost"], 100 * point["accuracy"]),
-            xytext=(5, -3),
-            textcoords="offset points",
-            fontsize=8,
-        )
     for name in (BASELINE, EIGEN, *RECIPES):
         runs = [run for run in results["runs"] if run["system"] == name]
         if not runs:
             continue
         points = [run["cost"] for run in runs], [100 * one for one in accuracies(results, name)]
         axis.plot(*points, "^", label=f"{name} ({_count(runs)})")
+    # Points lie too close together to have their names beside them.
+    markers = cycle("ovsDPX*ph")
+    for name, point in results["published"].items():
+        axis.plot(
+            point["cost"],
+            100 * point["accuracy"],
+            next(markers),
+            color="dimgray",
+            fillstyle="none",
+            label=name,
+        )
     axis.set_xscale("log")
     axis.set_xlabel("cost of the training in L, the time of LeNet as published (log scale)")
     axis.set_ylabel("accuracy on t10k, %")
     axis.grid(alpha=0.3)
-    axis.legend(loc="lower right")
+    figure.legend(loc="outside right center")
     with new_file(path) as temporary:
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
 
