@@ -3,7 +3,8 @@
 The recipe of params.yaml and every variant of it train on data/prepared/train with the same seeds,
 each in a process of its own. They are scored on the balanced sample that `split` draws from the
 training file (data/prepared/test with the default parameters); t10k stays closed. Cost is that of
-a step, by short trainings of variant and recipe in turn, so only these need a quiet machine.
+a step: in a round, recipe and variants train for a short while one after the other. Only the rounds
+need a quiet machine.
 
 What is measured is added to the JSON file at once, and not repeated unless its settings have
 changed. Run `dvc repro preprocess` first, then `python -m benchmarks.ablation --seeds 3`.
@@ -31,7 +32,6 @@ SHORT, LONG = 30, 180  # steps; their difference is what the cost of a step is t
 VARIANTS: dict[str, dict[str, Any]] = {
     RECIPE: {},
     "first layer learns its filters, no whitening": {"arguments.whitening": False},
-    "the maximum of each channel alone, no mean": {"arguments.mean": False},
     "logits not scaled down": {"arguments.head": 1.0},
     "Nesterov SGD, no Muon": {
         "optimizer": {"name": "sgd", "learning_rate": 0.5, "momentum": 0.85, "nesterov": True}
@@ -75,10 +75,12 @@ def render(runs: list[dict[str, Any]], costs: list[dict[str, Any]]) -> str:
     """Return a Markdown table of means and standard deviations over the seeds, in points.
 
     A difference is the mean, with its standard error, of those to the recipe with the same seed;
-    cost is the ratio of the times of a step.
+    cost is the median, over the rounds, of the ratio of the times of a step.
     """
     recipe = {run["seed"]: run for run in runs if run["variant"] == RECIPE}
-    ratio = {cost["variant"]: f"{cost['cost']:.2f}" for cost in costs}
+    times: dict[str, dict[int, float]] = {variant: {} for variant in VARIANTS}
+    for cost in costs:
+        times[cost["variant"]][cost["round"]] = cost["seconds"]
     rows = []
     for variant in VARIANTS:
         own = [run for run in runs if run["variant"] == variant and run["seed"] in recipe]
@@ -91,7 +93,10 @@ def render(runs: list[dict[str, Any]], costs: list[dict[str, Any]]) -> str:
             error = statistics.stdev(differences) / len(own) ** 0.5
             cells.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}")
             cells.append(f"{statistics.mean(differences):+.2f} ± {error:.2f}" if error else "")
-        rows.append(f"| {variant} | {' | '.join(cells)} | {ratio.get(variant, '')} |\n")
+        rounds = times[variant].keys() & times[RECIPE].keys()
+        ratios = [times[variant][one] / times[RECIPE][one] for one in rounds]
+        cells.append(f"{statistics.median(ratios):.2f}" if ratios else "")
+        rows.append(f"| {variant} | {' | '.join(cells)} |\n")
     return HEADER + "".join(rows)
 
 
@@ -102,6 +107,9 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seeds", type=int, default=3, help="of each (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="of measuring costs (default: %(default)s)"
+    )
     parser.add_argument(
         "--jobs", type=int, default=1, help="trainings at a time, but for costs (default: 1)"
     )
@@ -126,7 +134,7 @@ def main() -> None:
     for part in results:
         results[part] = [item for item in results[part] if item["settings"] in wanted.values()]
     done = {(run["variant"], run["seed"]) for run in results["runs"]}
-    timed = {cost["variant"] for cost in results["costs"]}
+    timed = {(cost["variant"], cost["round"]) for cost in results["costs"]}
     missing = {key: settings for key, settings in wanted.items() if key not in done}
     with ThreadPoolExecutor(args.jobs) as pool:
         trained = pool.map(lambda settings: trial.run(settings, DATA), missing.values())
@@ -136,14 +144,15 @@ def main() -> None:
             results["runs"].append(run | {"settings": settings})
             print(f"{variant}, seed {seed}: {figures}", file=sys.stderr, flush=True)
             save()
-    for variant in VARIANTS:
-        if variant in timed:
-            continue
-        settings = wanted[variant, 1]
-        cost = seconds(settings) / seconds(wanted[RECIPE, 1])
-        results["costs"].append({"variant": variant, "cost": cost, "settings": settings})
-        print(f"{variant}: cost {cost:.2f}", file=sys.stderr, flush=True)
-        save()
+    for number in range(1, args.rounds + 1):
+        for variant in VARIANTS:
+            if (variant, number) in timed:
+                continue
+            settings = wanted[variant, 1]
+            cost = {"variant": variant, "round": number, "seconds": seconds(settings)}
+            results["costs"].append(cost | {"settings": settings})
+            print(cost, file=sys.stderr, flush=True)
+            save()
     print(render(results["runs"], results["costs"]), end="")
 
 
