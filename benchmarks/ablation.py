@@ -6,8 +6,9 @@ training file (data/prepared/test with the default parameters); t10k stays close
 a step: in a round, recipe and variants train for a short while one after the other. Only the rounds
 need a quiet machine.
 
-What is measured is added to the JSON file at once, and not repeated unless its settings have
-changed. Run `dvc repro preprocess` first, then `python -m benchmarks.ablation --seeds 3`.
+A training and a round are added to the JSON file as they end, and not repeated unless their
+settings have changed. Run `dvc repro preprocess` first, then
+`python -m benchmarks.ablation --seeds 3`.
 """
 
 import argparse
@@ -71,16 +72,13 @@ def seconds(settings: dict[str, Any]) -> float:
     return many - few
 
 
-def render(runs: list[dict[str, Any]], costs: list[dict[str, Any]]) -> str:
+def render(runs: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> str:
     """Return a Markdown table of means and standard deviations over the seeds, in points.
 
     A difference is the mean, with its standard error, of those to the recipe with the same seed;
     cost is the median, over the rounds, of the ratio of the times of a step.
     """
     recipe = {run["seed"]: run for run in runs if run["variant"] == RECIPE}
-    times: dict[str, dict[int, float]] = {variant: {} for variant in VARIANTS}
-    for cost in costs:
-        times[cost["variant"]][cost["round"]] = cost["seconds"]
     rows = []
     for variant in VARIANTS:
         own = [run for run in runs if run["variant"] == variant and run["seed"] in recipe]
@@ -93,8 +91,7 @@ def render(runs: list[dict[str, Any]], costs: list[dict[str, Any]]) -> str:
             error = statistics.stdev(differences) / len(own) ** 0.5
             cells.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}")
             cells.append(f"{statistics.mean(differences):+.2f} ± {error:.2f}" if error else "")
-        rounds = times[variant].keys() & times[RECIPE].keys()
-        ratios = [times[variant][one] / times[RECIPE][one] for one in rounds]
+        ratios = [one["seconds"][variant] / one["seconds"][RECIPE] for one in rounds]
         cells.append(f"{statistics.median(ratios):.2f}" if ratios else "")
         rows.append(f"| {variant} | {' | '.join(cells)} |\n")
     return HEADER + "".join(rows)
@@ -118,7 +115,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     recipe = YAML(typ="safe").load(Path("params.yaml"))["train"]
-    results: dict[str, list[dict[str, Any]]] = {"runs": [], "costs": []}
+    results: dict[str, list[dict[str, Any]]] = {"runs": [], "rounds": []}
     if args.output.exists():
         results = json.loads(args.output.read_text(encoding="utf-8"))
 
@@ -131,10 +128,10 @@ def main() -> None:
         for seed in range(1, args.seeds + 1)
         for variant, changes in VARIANTS.items()
     }
-    for part in results:
-        results[part] = [item for item in results[part] if item["settings"] in wanted.values()]
+    timed = {variant: wanted[variant, 1] for variant in VARIANTS}
+    results["runs"] = [run for run in results["runs"] if run["settings"] in wanted.values()]
+    results["rounds"] = [one for one in results["rounds"] if one["settings"] == timed]
     done = {(run["variant"], run["seed"]) for run in results["runs"]}
-    timed = {(cost["variant"], cost["round"]) for cost in results["costs"]}
     missing = {key: settings for key, settings in wanted.items() if key not in done}
     with ThreadPoolExecutor(args.jobs) as pool:
         trained = pool.map(lambda settings: trial.run(settings, DATA), missing.values())
@@ -144,16 +141,12 @@ def main() -> None:
             results["runs"].append(run | {"settings": settings})
             print(f"{variant}, seed {seed}: {figures}", file=sys.stderr, flush=True)
             save()
-    for number in range(1, args.rounds + 1):
-        for variant in VARIANTS:
-            if (variant, number) in timed:
-                continue
-            settings = wanted[variant, 1]
-            cost = {"variant": variant, "round": number, "seconds": seconds(settings)}
-            results["costs"].append(cost | {"settings": settings})
-            print(cost, file=sys.stderr, flush=True)
-            save()
-    print(render(results["runs"], results["costs"]), end="")
+    while len(results["rounds"]) < args.rounds:
+        times = {variant: seconds(settings) for variant, settings in timed.items()}
+        results["rounds"].append({"seconds": times, "settings": timed})
+        print(f"seconds in round {len(results['rounds'])}: {times}", file=sys.stderr, flush=True)
+        save()
+    print(render(results["runs"], results["rounds"]), end="")
 
 
 if __name__ == "__main__":

@@ -77,14 +77,11 @@ def test_ablation_compares_runs_of_the_same_seed() -> None:
         *[run("the recipe", 1, 0.90), run("the recipe", 2, 0.92)],
         *[run("no flips", 1, 0.88), run("no flips", 2, 0.91)],
     ]
-    costs = [
-        {"variant": variant, "round": number, "seconds": seconds}
-        for number, pair in enumerate([(10, 9), (20, 23), (20, 40)])
-        for variant, seconds in zip(("the recipe", "no flips"), pair, strict=True)
+    rounds = [
+        {"seconds": {"the recipe": recipe, "no flips": other}}
+        for recipe, other in [(10, 9), (20, 23), (20, 40)]
     ]
-    # A round that was interrupted has nothing to compare with.
-    costs.append({"variant": "no flips", "round": 3, "seconds": 10})
-    rows = ablation.render(runs, costs).splitlines()[2:]
+    rows = ablation.render(runs, rounds).splitlines()[2:]
     assert rows == [
         "| the recipe | 91.00 ± 1.41 |  | 92.00 ± 1.41 |  | 1.00 |",
         "| no flips | 89.50 ± 2.12 | -1.50 ± 0.50 | 90.50 ± 2.12 | -1.50 ± 0.50 | 1.15 |",
