@@ -5,9 +5,10 @@ batches of 32 by a plain `Model.fit`, in the environment that TensorFlow sets up
 LeNet and then every recipe train once on the same 60,000, each in a process of its own, so that a
 slow minute slows both; a round is a seed. All are scored on t10k.
 
-What TensorFlow sets up differs: where the processor has AVX-512 and instructions for neural
-networks, it uses oneDNN, elsewhere Eigen (https://github.com/tensorflow/tensorflow/releases/tag/v2.9.0).
-So LeNet is also trained once by Eigen, to tell what L is on those other processors.
+What TensorFlow sets up differs: where the processor has instructions for neural networks, it uses
+oneDNN, elsewhere Eigen (https://github.com/tensorflow/tensorflow/releases/tag/v2.9.0), which makes
+another unit of cost. The JSON file tells which, and a run on the other kind of processor needs
+another file.
 
 Runs are added to the JSON file one by one, and those in it are not repeated unless the recipe has
 changed, so an interrupted benchmark goes on, and `--recipes` takes some of them at a time. The
@@ -36,14 +37,15 @@ from fashion_mnist.artifacts import new_file
 
 RECIPES = ("default", *recipes.names())
 BASELINE = "lenet, plain Keras"
-EIGEN = "the same without oneDNN"
 SETS = Path("data/published/sets")
 METRICS = Path("published/metrics/systems")
+# With any of them TensorFlow uses oneDNN by itself, on Linux.
+NEURAL = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 SHORT, LONG = 50, 350  # steps; their difference is what a training's rate is taken from
 
 HEADER = """\
-| | accuracy, % | cost in L | images a second | MFLOPs an image | memory, MiB |
-|---|--:|--:|--:|--:|--:|
+| | accuracy, % | time, s | cost in L | images a second | MFLOPs an image | memory, MiB |
+|---|--:|--:|--:|--:|--:|--:|
 """
 
 
@@ -58,6 +60,11 @@ def parameters(name: str) -> dict[str, Any]:
     if name != "default":
         recipes.apply(recipes.read(name), found)
     return found
+
+
+def unit(cpuinfo: str) -> str:
+    """Return whose convolutions LeNet as published runs with, by the text of /proc/cpuinfo."""
+    return "LeNet by oneDNN" if NEURAL & set(cpuinfo.split()) else "LeNet by Eigen"
 
 
 def accuracies(results: dict[str, Any], name: str) -> list[float]:
@@ -100,20 +107,6 @@ def measure(
             save()
 
 
-def measure_eigen(results: dict[str, Any], save: Callable[[], None]) -> None:
-    """Add a run of LeNet by Eigen, beside one as TensorFlow sets itself up, if it is missing."""
-    if any(run["system"] == EIGEN for run in results["runs"]):
-        return
-    baseline = trial.run(trial.PLAIN, folders("all"))
-    figures = trial.run(trial.PLAIN, folders("all"), {"TF_ENABLE_ONEDNN_OPTS": "0"})
-    cost = figures["seconds"] / baseline["seconds"]
-    results["runs"] += [
-        {"system": BASELINE, "cost": 1.0} | baseline,
-        {"system": EIGEN, "cost": cost} | figures,
-    ]
-    save()
-
-
 def measure_published(results: dict[str, Any], save: Callable[[], None]) -> None:
     """Add the published systems that are missing: accuracy, and cost by a short training."""
     published = YAML(typ="safe").load(Path("published/params.yaml"))
@@ -139,16 +132,18 @@ def measure_published(results: dict[str, Any], save: Callable[[], None]) -> None
 def render(results: dict[str, Any]) -> str:
     """Return a Markdown table: a row a system, mean and standard deviation over its runs."""
     rows = []
-    for name in (BASELINE, EIGEN, *RECIPES):
+    for name in (BASELINE, *RECIPES):
         runs = [run for run in results["runs"] if run["system"] == name]
         if not runs:
             continue
+        seconds = statistics.median(run["seconds"] for run in runs)
         cost = statistics.median(run["cost"] for run in runs)
         rate = statistics.median(run["images"] / run["seconds"] for run in runs)
         memory = max(run["peak_mib"] for run in runs)
         flops = runs[0]["flops_per_image"] / 1e6
         cells = [
             _spread(accuracies(results, name)),
+            f"{seconds:,.0f}",
             f"{cost:.2f}",
             f"{rate:,.0f}",
             f"{flops:.1f}",
@@ -162,7 +157,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     """Draw accuracy against cost: every run of a recipe, and the published systems."""
     figure = Figure(figsize=(8.5, 4.5), layout="constrained")
     axis = figure.subplots()
-    for name in (BASELINE, EIGEN, *RECIPES):
+    for name in (BASELINE, *RECIPES):
         runs = [run for run in results["runs"] if run["system"] == name]
         if not runs:
             continue
@@ -219,9 +214,15 @@ def main() -> None:
         "--figure", type=Path, default=Path("docs/time_to_accuracy.png"), help="PNG file"
     )
     args = parser.parse_args()
-    results: dict[str, Any] = {"runs": [], "published": {}}
+    here = unit(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace"))
+    results: dict[str, Any] = {"unit": here, "runs": [], "published": {}}
     if args.output.exists():
         results = json.loads(args.output.read_text(encoding="utf-8"))
+        if results["unit"] != here:
+            parser.error(
+                f"{args.output}: its unit of cost is {results['unit']}, but on this processor it "
+                f"is {here}; give another --output and --figure"
+            )
         results["runs"] = [run for run in results["runs"] if current(run)]
 
     def save() -> None:
@@ -229,7 +230,6 @@ def main() -> None:
             temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
     measure(results, args.recipes, args.seeds, save)
-    measure_eigen(results, save)
     measure_published(results, save)
     draw(results, args.figure)
     print(render(results), end="")

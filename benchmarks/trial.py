@@ -21,18 +21,13 @@ from stages import train
 PLAIN = None
 
 
-def run(
-    settings: Mapping[str, Any] | None,
-    folders: tuple[Path, Path],
-    environment: Mapping[str, str] | None = None,
-) -> dict[str, float]:
+def run(settings: Mapping[str, Any] | None, folders: tuple[Path, Path]) -> dict[str, float]:
     """Train in a new process and return its figures.
 
     Args:
         settings: Section `train` of a parameter file; `PLAIN` for LeNet by `Model.fit` on arrays,
             five epochs in batches of 32, in the environment that TensorFlow sets up itself.
         folders: Prepared sets to train on and to score.
-        environment: Variables of the process, beside those of this one.
 
     Returns:
         seconds of the training, from compiled model to last step, graph building included;
@@ -46,7 +41,6 @@ def run(
     done = subprocess.run(
         command,
         input=json.dumps(settings),
-        env=os.environ | (environment or {}),
         check=True,
         stdout=subprocess.PIPE,
         text=True,

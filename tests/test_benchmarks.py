@@ -94,7 +94,6 @@ def test_table_and_picture_of_cost(tmp_path: Path) -> None:
     better = {"accuracy": 0.94, "mirror_average": 0.937}
     runs = [
         {"system": time_to_accuracy.BASELINE, "cost": 1.0, "seconds": 10} | figures | scores,
-        {"system": time_to_accuracy.EIGEN, "cost": 2.0, "seconds": 20} | figures | scores,
         {"system": "default", "cost": 0.5, "seconds": 5} | figures | better,
         {"system": "default", "cost": 0.7, "seconds": 5}
         | figures
@@ -105,14 +104,29 @@ def test_table_and_picture_of_cost(tmp_path: Path) -> None:
     results = {"runs": runs, "published": {"dense": {"accuracy": 0.87, "cost": 0.1}}}
     rows = time_to_accuracy.render(results).splitlines()[2:]
     assert rows == [
-        "| lenet, plain Keras (1 run) | 91.00 | 1.00 | 10 | 13.1 | 1,000 |",
-        "| the same without oneDNN (1 run) | 91.00 | 2.00 | 5 | 13.1 | 1,000 |",
-        "| default (2 runs) | 94.20 ± 0.71 | 0.60 | 20 | 13.1 | 1,000 |",
+        "| lenet, plain Keras (1 run) | 91.00 | 10 | 1.00 | 10 | 13.1 | 1,000 |",
+        "| default (2 runs) | 94.20 ± 0.71 | 5 | 0.60 | 20 | 13.1 | 1,000 |",
         # It is scored without the mirror average.
-        "| quick (1 run) | 91.00 | 0.10 | 100 | 13.1 | 1,000 |",
+        "| quick (1 run) | 91.00 | 1 | 0.10 | 100 | 13.1 | 1,000 |",
     ]
     time_to_accuracy.draw(results, tmp_path / "cost.png")
     assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_costs_in_another_unit_are_not_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = "flags\t\t: fpu avx2 avx512f"
+    assert time_to_accuracy.unit(flags) == "LeNet by Eigen"
+    assert time_to_accuracy.unit(flags + " avx512_vnni\n") == "LeNet by oneDNN"
+    output = tmp_path / "costs.json"
+    measured = '{"unit": "LeNet by hand", "runs": [], "published": {}}'
+    output.write_text(measured, encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["time_to_accuracy", "--output", str(output)])
+    with pytest.raises(SystemExit, match="2"):
+        time_to_accuracy.main()
+    assert f"{output}: its unit of cost is LeNet by hand" in capsys.readouterr().err
+    assert output.read_text(encoding="utf-8") == measured
 
 
 @pytest.mark.parametrize("name", time_to_accuracy.RECIPES)
