@@ -34,6 +34,7 @@ from ruamel.yaml import YAML
 import recipes
 from benchmarks import trial
 from fashion_mnist.artifacts import new_file
+from review import machine
 
 RECIPES = ("default", *recipes.names())
 BASELINE = "lenet, plain Keras"
@@ -64,7 +65,7 @@ def parameters(name: str) -> dict[str, Any]:
 
 def unit(cpuinfo: str) -> str:
     """Return whose convolutions LeNet as published runs with, by the text of /proc/cpuinfo."""
-    return "LeNet by oneDNN" if NEURAL & set(cpuinfo.split()) else "LeNet by Eigen"
+    return "LeNet by oneDNN" if NEURAL & machine.flags(cpuinfo) else "LeNet by Eigen"
 
 
 def accuracies(results: dict[str, Any], name: str) -> list[float]:
@@ -214,14 +215,14 @@ def main() -> None:
         "--figure", type=Path, default=Path("docs/time_to_accuracy.png"), help="PNG file"
     )
     args = parser.parse_args()
-    here = unit(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace"))
+    here = unit(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
     results: dict[str, Any] = {"unit": here, "runs": [], "published": {}}
     if args.output.exists():
         results = json.loads(args.output.read_text(encoding="utf-8"))
-        if results["unit"] != here:
+        if results.get("unit") != here:
             parser.error(
-                f"{args.output}: its unit of cost is {results['unit']}, but on this processor it "
-                f"is {here}; give another --output and --figure"
+                f"{args.output}: its unit of cost is {results.get('unit')}, but on this processor "
+                f"it is {here}; give another --output and --figure"
             )
         results["runs"] = [run for run in results["runs"] if current(run)]
 

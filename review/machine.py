@@ -31,15 +31,21 @@ class Machine(BaseModel):
     libraries: dict[str, str]
 
 
+def flags(cpuinfo: str) -> set[str]:
+    """Return what the processor can do, as Linux names it, by the text of /proc/cpuinfo."""
+    found: set[str] = set()
+    for line in cpuinfo.splitlines():
+        if line.lower().startswith(("flags", "features")):
+            found |= set(line.partition(":")[2].split())
+    return found
+
+
 def here() -> Machine:
     """Return the kind of this machine."""
-    flags: set[str] = set()
     described = Path("/proc/cpuinfo")
-    if described.exists():
-        for line in described.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.lower().startswith(("flags", "features")):
-                flags |= set(line.partition(":")[2].split())
-    known = [name for name in INSTRUCTION_SETS if name in flags]
+    text = described.read_text(encoding="utf-8", errors="replace") if described.exists() else ""
+    able = flags(text)
+    known = [name for name in INSTRUCTION_SETS if name in able]
     return Machine(
         system=platform.system(),
         processor=platform.machine(),
