@@ -1,7 +1,8 @@
 """What each source of non-determinism costs, and whether a training is bit-stable with it.
 
 Trains each model for some steps in a process of its own, under every combination of op
-determinism, oneDNN and thread count, all combinations in turn and several times over. Prints a
+determinism, kernels and thread count, all combinations in turn and several times over. Kernels are
+Eigen's or oneDNN's, and oneDNN's those for AVX2 or for all instructions of this processor. Prints a
 table for docs/reproducibility.md: images a second as a ratio to the settings that the pipeline
 ships, and how many different models the repetitions gave (1 is bit-stable).
 
@@ -21,17 +22,22 @@ from pathlib import Path
 from fashion_mnist import determinism, models, prepared
 from fashion_mnist.prepared import Prepared
 
-STEPS = {"lenet": 200, "fashion_cnn": 60}
-BATCH = 32
+# Batch size and steps.
+SIZES = {"lenet": (32, 300), "fast_cnn": (256, 60)}
 WARM_UP = 10  # steps, left out of the time: TensorFlow builds its graph in the first
 
-# Op determinism, oneDNN, threads.
-SHIPPED = (True, True, 2)
+# What TensorFlow's environment says for them. DEFAULT lifts the limit.
+KERNELS = {
+    "oneDNN, AVX2": {"TF_ENABLE_ONEDNN_OPTS": "1", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "oneDNN, no limit": {"TF_ENABLE_ONEDNN_OPTS": "1", "ONEDNN_MAX_CPU_ISA": "DEFAULT"},
+    "Eigen": {"TF_ENABLE_ONEDNN_OPTS": "0"},
+}
+SHIPPED = (True, "oneDNN, AVX2", 2)
 
 
-def measure(op_determinism: bool, onednn: bool, threads: int) -> dict[str, tuple[float, str]]:
+def measure(op_determinism: bool, kernels: str, threads: int) -> dict[str, tuple[float, str]]:
     """Return images a second and a hash of the trained weights of each model."""
-    determinism.ENVIRONMENT["TF_ENABLE_ONEDNN_OPTS"] = str(int(onednn))
+    determinism.ENVIRONMENT |= KERNELS[kernels]
     determinism.OP_DETERMINISM = op_determinism
     determinism.THREADS = threads
     determinism.start(27)
@@ -40,17 +46,17 @@ def measure(op_determinism: bool, onednn: bool, threads: int) -> dict[str, tuple
 
     data = prepared.load(Path("data/prepared/train"))
     results = {}
-    for name, steps in STEPS.items():
+    for name, (size, steps) in SIZES.items():
         model = models.build(name, {})
         model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-        cut = WARM_UP * BATCH
-        first = Batches(Prepared(data.images[:cut], data.labels[:cut]), BATCH)
+        cut = WARM_UP * size
+        first = Batches(Prepared(data.images[:cut], data.labels[:cut]), size)
         model.fit(first.dataset(), shuffle=False, verbose=0)
-        rows = slice(cut, cut + steps * BATCH)
-        batches = Batches(Prepared(data.images[rows], data.labels[rows]), BATCH)
+        rows = slice(cut, cut + steps * size)
+        batches = Batches(Prepared(data.images[rows], data.labels[rows]), size)
         began = time.perf_counter()
         model.fit(batches.dataset(), shuffle=False, verbose=0)
-        rate = steps * BATCH / (time.perf_counter() - began)
+        rate = steps * size / (time.perf_counter() - began)
         weights = b"".join(weight.tobytes() for weight in model.get_weights())
         results[name] = rate, hashlib.sha256(weights).hexdigest()
     return results
@@ -64,8 +70,8 @@ def main() -> None:
     if args.child:
         print(json.dumps(measure(*json.loads(args.child))))
         return
-    settings = list(itertools.product([False, True], [True, False], [1, 2]))
-    runs: dict[tuple[bool, bool, int], list[dict[str, tuple[float, str]]]] = {
+    settings = list(itertools.product([False, True], KERNELS, [1, 2]))
+    runs: dict[tuple[bool, str, int], list[dict[str, tuple[float, str]]]] = {
         setting: [] for setting in settings
     }
     for repeat, setting in itertools.product(range(args.repeats), settings):
@@ -73,11 +79,11 @@ def main() -> None:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         runs[setting].append(json.loads(done.stdout.splitlines()[-1]))
         print(repeat, *setting, runs[setting][-1], file=sys.stderr, flush=True)
-    print("| op determinism | oneDNN | threads |", *(f"{n} | models |" for n in STEPS))
-    print("|" + "---|" * (3 + 2 * len(STEPS)))
+    print("| op determinism | kernels | threads |", *(f"{n} | models |" for n in SIZES))
+    print("|" + "---|" * (3 + 2 * len(SIZES)))
     for setting in settings:
-        row = ["on" if value is True else value or "off" for value in setting]
-        for name in STEPS:
+        row = ["on" if setting[0] else "off", *setting[1:]]
+        for name in SIZES:
             # Neighbours in time are compared, so that a slow minute slows both.
             ratios = [
                 run[name][0] / shipped[name][0]

@@ -7,10 +7,10 @@ slow minute slows both; a round is a seed. All are scored on t10k.
 
 What TensorFlow sets up differs: where the processor has instructions for neural networks, it uses
 oneDNN, elsewhere Eigen (https://github.com/tensorflow/tensorflow/releases/tag/v2.9.0), which makes
-another unit of cost. The JSON file tells which, and a run on the other kind of processor needs
-another file.
+another unit of cost: what is measured goes to benchmarks/time_to_accuracy_onednn.json or
+benchmarks/time_to_accuracy_eigen.json, and the picture to docs/.
 
-Runs are added to the JSON file one by one, and those in it are not repeated unless the recipe has
+Runs are added to the file one by one, and those in it are not repeated unless the recipe has
 changed, so an interrupted benchmark goes on, and `--recipes` takes some of them at a time. The
 published systems stand in the picture too: with the accuracy in published/metrics, and what their
 images take at the rate of a short training.
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from ruamel.yaml import YAML
 
 import recipes
@@ -63,9 +64,9 @@ def parameters(name: str) -> dict[str, Any]:
     return found
 
 
-def unit(cpuinfo: str) -> str:
+def lenet_by(cpuinfo: str) -> str:
     """Return whose convolutions LeNet as published runs with, by the text of /proc/cpuinfo."""
-    return "LeNet by oneDNN" if NEURAL & machine.flags(cpuinfo) else "LeNet by Eigen"
+    return "oneDNN" if NEURAL & machine.flags(cpuinfo) else "Eigen"
 
 
 def accuracies(results: dict[str, Any], name: str) -> list[float]:
@@ -176,6 +177,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
             label=name,
         )
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("cost of the training in L, the time of LeNet as published (log scale)")
     axis.set_ylabel("accuracy on t10k, %")
     axis.grid(alpha=0.3)
@@ -194,6 +198,8 @@ def _spread(values: list[float]) -> str:
 
 
 def main() -> None:
+    here = lenet_by(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
+    name = f"time_to_accuracy_{here.lower()}"
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.time_to_accuracy",
         description=__doc__,
@@ -209,20 +215,25 @@ def main() -> None:
         help=f"which of them to train (default: all of {', '.join(RECIPES)})",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("benchmarks/time_to_accuracy.json"), help="JSON file"
+        "--output",
+        type=Path,
+        default=Path(f"benchmarks/{name}.json"),
+        help="JSON file (default here: %(default)s)",
     )
     parser.add_argument(
-        "--figure", type=Path, default=Path("docs/time_to_accuracy.png"), help="PNG file"
+        "--figure",
+        type=Path,
+        default=Path(f"docs/{name}.png"),
+        help="PNG file (default here: %(default)s)",
     )
     args = parser.parse_args()
-    here = unit(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
-    results: dict[str, Any] = {"unit": here, "runs": [], "published": {}}
+    results: dict[str, Any] = {"lenet_by": here, "runs": [], "published": {}}
     if args.output.exists():
         results = json.loads(args.output.read_text(encoding="utf-8"))
-        if results.get("unit") != here:
+        if results.get("lenet_by") != here:
             parser.error(
-                f"{args.output}: its unit of cost is {results.get('unit')}, but on this processor "
-                f"it is {here}; give another --output and --figure"
+                f"{args.output}: its unit of cost is LeNet by {results.get('lenet_by')}, but on "
+                f"this processor it is LeNet by {here}; give another --output and --figure"
             )
         results["runs"] = [run for run in results["runs"] if current(run)]
 

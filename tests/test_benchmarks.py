@@ -117,10 +117,10 @@ def test_costs_in_another_unit_are_not_mixed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = "flags\t\t: fpu avx2 avx512f"
-    assert time_to_accuracy.unit(flags) == "LeNet by Eigen"
-    assert time_to_accuracy.unit(flags + " avx512_vnni\n") == "LeNet by oneDNN"
+    assert time_to_accuracy.lenet_by(flags) == "Eigen"
+    assert time_to_accuracy.lenet_by(flags + " avx512_vnni\n") == "oneDNN"
     output = tmp_path / "costs.json"
-    measured = '{"unit": "LeNet by hand", "runs": [], "published": {}}'
+    measured = '{"lenet_by": "hand", "runs": [], "published": {}}'
     output.write_text(measured, encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["time_to_accuracy", "--output", str(output)])
     with pytest.raises(SystemExit, match="2"):
