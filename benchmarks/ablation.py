@@ -23,7 +23,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from benchmarks import trial
-from fashion_mnist.artifacts import new_file
+from fashion_mnist.files import new_file
 
 DATA = Path("data/prepared/train"), Path("data/prepared/test")
 RECIPE = "the recipe"

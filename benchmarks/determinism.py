@@ -19,8 +19,9 @@ import sys
 import time
 from pathlib import Path
 
-from fashion_mnist import determinism, models, prepared
-from fashion_mnist.prepared import Prepared
+from fashion_mnist import determinism, models
+from fashion_mnist.data import prepared
+from fashion_mnist.data.prepared import Prepared
 
 # Batch size and steps.
 SIZES = {"lenet": (32, 300), "fast_cnn": (256, 60)}
@@ -42,7 +43,7 @@ def measure(op_determinism: bool, kernels: str, threads: int) -> dict[str, tuple
     determinism.THREADS = threads
     determinism.start(27)
 
-    from fashion_mnist.batches import Batches
+    from fashion_mnist.training.batches import Batches
 
     data = prepared.load(Path("data/prepared/train"))
     results = {}

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import trial
-from fashion_mnist import determinism, params, prepared, scores
+from fashion_mnist import determinism, params, scores
+from fashion_mnist.data import prepared
 from stages import evaluate, train
 
 # Threads, then what is changed in the environment. DEFAULT lifts the limit on vectors.

@@ -34,7 +34,7 @@ from ruamel.yaml import YAML
 
 import recipes
 from benchmarks import trial
-from fashion_mnist.artifacts import new_file
+from fashion_mnist.files import new_file
 from review import machine
 
 RECIPES = ("default", *recipes.names())

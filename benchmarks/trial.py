@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from fashion_mnist import determinism, models, prepared
-from fashion_mnist.prepared import Prepared
+from fashion_mnist import determinism, models
+from fashion_mnist.data import prepared
+from fashion_mnist.data.prepared import Prepared
 from stages import train
 
 # What a user of Keras gets who sets nothing: LeNet as it was published.

@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fashion_mnist import determinism, models, params, prepared, recipe
-from fashion_mnist.prepared import Prepared
+from fashion_mnist import determinism, models, params
+from fashion_mnist.data import prepared
+from fashion_mnist.data.prepared import Prepared
+from fashion_mnist.training import losses, optimizers
 from stages import train
 
 SIDE = 3000  # of the matrices
@@ -37,7 +39,7 @@ def main() -> None:
 
     import tensorflow as tf
 
-    from fashion_mnist.batches import Batches
+    from fashion_mnist.training.batches import Batches
 
     images = STEPS * settings.batch_size
     data = Prepared(data.images[:images], data.labels[:images])
@@ -45,8 +47,8 @@ def main() -> None:
     model = models.build(settings.model, settings.arguments)
     models.adapt(settings.model, model, data.images)
     model.compile(
-        recipe.build(settings.optimizer, settings.schedule, settings.epochs * STEPS),
-        recipe.smoothed(settings.loss, settings.label_smoothing),
+        optimizers.build(settings.optimizer, settings.schedule, settings.epochs * STEPS),
+        losses.smoothed(settings.loss, settings.label_smoothing),
         metrics=["accuracy"],
     )
     tuned = tf.data.Options()

@@ -7,8 +7,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from fashion_mnist.artifacts import new_file
-from fashion_mnist.idx import Uint8
+from fashion_mnist.data.idx import Uint8
+from fashion_mnist.files import new_file
 
 DPI = 110
 

@@ -15,7 +15,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from fashion_mnist.classes import KEYS, NAMES
+from fashion_mnist.dataset import KEYS, NAMES
 
 Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.float64]

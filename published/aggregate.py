@@ -9,9 +9,9 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field
 
-from fashion_mnist import params, parent
-from fashion_mnist.artifacts import DIGITS, write_metrics, write_table
+from fashion_mnist import orphan, params
 from fashion_mnist.errors import InputError, reported
+from fashion_mnist.files import DIGITS, write_metrics, write_table
 
 
 class System(params.Section):
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--classes", type=Path, required=True, help="CSV: scores by class of all")
     parser.add_argument("--confusion", type=Path, required=True, help="CSV: confusion of all")
     args = parser.parse_args()
-    parent.watch()
+    orphan.watch()
     with reported("aggregate"):
         entries = params.read(args.params, "systems", Systems).model_extra or {}
         systems = {name: describe(entry, args.systems / name) for name, entry in entries.items()}

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fashion_mnist.artifacts import new_file
 from fashion_mnist.errors import InputError, reported
+from fashion_mnist.files import new_file
 
 BEGIN = "<!-- published: written by python -m published.table -->"
 END = "<!-- published: end -->"

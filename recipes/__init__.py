@@ -6,8 +6,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from fashion_mnist.artifacts import new_file
 from fashion_mnist.errors import InputError
+from fashion_mnist.files import new_file
 from fashion_mnist.params import parse
 
 FOLDER = Path(__file__).parent

@@ -9,21 +9,12 @@ from pathlib import Path
 from rich.console import Console
 
 import recipes
-from fashion_mnist import artifacts
+from fashion_mnist import files
 from fashion_mnist.errors import InputError
-from review import (
-    card,
-    compare,
-    comparison,
-    evidence,
-    machine,
-    rerun,
-    revisions,
-    spread,
-    verify,
-)
+from repository import revisions
+from repository.revisions import Revision
+from review import card, comparison, comparison_text, evidence, machine, rerun, spread, verify
 from review.evidence import Evidence
-from review.revisions import Revision
 
 CANNOT = 2  # exit code: no answer
 
@@ -49,9 +40,9 @@ def _compare(args: argparse.Namespace) -> int:
     if args.json:
         print(found.model_dump_json(indent=2))
     elif args.md:
-        print(compare.markdown(found), end="")
+        print(comparison_text.markdown(found), end="")
     else:
-        compare.terminal(found, Console())
+        comparison_text.terminal(found, Console())
     return 0 if found.accepted else 1
 
 
@@ -62,9 +53,9 @@ def _report(args: argparse.Namespace) -> int:
     base, head = sides(args.base, args.head)
     found = comparison.compare(base, head)
     html = report.render(base, head, found)
-    with artifacts.new_file(args.output) as temporary:
+    with files.new_file(args.output) as temporary:
         temporary.write_text(html, encoding="utf-8")
-    print(f"{compare.headline(found)}: {args.output}")
+    print(f"{comparison_text.headline(found)}: {args.output}")
     return 0 if found.accepted else 1
 
 
@@ -98,7 +89,7 @@ def _rerun(args: argparse.Namespace) -> int:
 def _card(args: argparse.Namespace) -> int:
     root = revisions.root(Path())
     text = card.render(evidence.gather(Revision(root, "working tree", None)))
-    with artifacts.new_file(root / card.CARD) as temporary:
+    with files.new_file(root / card.CARD) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"written to {card.CARD}")
     return 0
@@ -106,7 +97,7 @@ def _card(args: argparse.Namespace) -> int:
 
 def _register(args: argparse.Namespace) -> int:
     # `compare` needs neither this nor DVC.
-    from review import registry
+    from retraining import registry
 
     print(registry.register(revisions.root(Path())))
     return 0
@@ -114,20 +105,20 @@ def _register(args: argparse.Namespace) -> int:
 
 def _retrain(args: argparse.Namespace) -> int:
     # It asks the model, and TensorFlow is not needed to compare.
-    from review import retrain
+    from retraining import cycle
 
     _several(args.seeds)
-    change = retrain.Change(args.recipe, args.seeds) if args.recipe else None
-    found = retrain.retrain(revisions.root(Path()), args.inbox, change, args.push, args.dry_run)
+    change = cycle.Change(args.recipe, args.seeds) if args.recipe else None
+    found = cycle.retrain(revisions.root(Path()), args.inbox, change, args.push, args.dry_run)
     if not found.judged:
         print("nothing new")
     for one in found.judged:
         print(f"{one.batch.name}:")
-        for line in retrain.said(one):
+        for line in cycle.said(one):
             print(f"  {line}")
     if found.comparison:
-        print(compare.headline(found.comparison))
-        for sentence in compare.sentences(found.comparison):
+        print(comparison_text.headline(found.comparison))
+        for sentence in comparison_text.sentences(found.comparison):
             print(f"  {sentence}")
     if found.branch:
         print(f"proposed: branch {found.branch}")
@@ -210,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     verb.set_defaults(run=_register)
     verb = verbs.add_parser("retrain", help="train on new batches and propose what comes of it")
-    verb.add_argument("--inbox", help="where they wait (default: review.inbox in params.yaml)")
+    verb.add_argument("--inbox", help="where they wait (default: retraining.inbox in params.yaml)")
     verb.add_argument(
         "--recipe",
         choices=recipes.names(),

@@ -9,7 +9,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from statsmodels.stats.proportion import proportion_confint
 
-from fashion_mnist.classes import KEYS, NAMES
+from fashion_mnist.dataset import KEYS, NAMES
 from review import changes, evidence, spread
 from review.evidence import Evidence
 

@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from fashion_mnist.classes import KEYS
-from review import changes, paired, rules, spread
+from fashion_mnist.dataset import KEYS
+from review import changes, rules, spread, statistics
 from review.evidence import Evidence, recalls, same_test_set
-from review.paired import Interval
 from review.rules import Rules
+from review.statistics import Interval
 
 Verdict = Literal["better", "worse", "no evidence of a difference"]
 
@@ -138,13 +138,13 @@ def compare(base: Evidence, head: Evidence) -> Comparison:
     same_test_set(base, head)
     before, after = base.answers, head.answers
     level, images = 1 - ruled.alpha, len(before.labels)
-    test = paired.mcnemar(before.right, after.right)
+    test = statistics.mcnemar(before.right, after.right)
     intervals = {
-        ACCURACY: paired.accuracy_interval(test.fixed, test.broken, images, level),
+        ACCURACY: statistics.accuracy_interval(test.fixed, test.broken, images, level),
         **_bootstrap(base, head, level),
     }
     metrics = _metrics(base.metrics, head.metrics, intervals)
-    tests = paired.by_class(before, after, len(KEYS))
+    tests = statistics.by_class(before, after, len(KEYS))
     classes = {
         key: Class(before=old, after=new, difference=new - old, **found._asdict())
         for key, old, new, found in zip(KEYS, recalls(before), recalls(after), tests, strict=True)
@@ -161,7 +161,7 @@ def compare(base: Evidence, head: Evidence) -> Comparison:
         images=images,
         alpha=ruled.alpha,
         mcnemar=McNemar(**test._asdict()),
-        smallest_difference=paired.smallest_difference(
+        smallest_difference=statistics.smallest_difference(
             test.fixed + test.broken, images, ruled.alpha
         ),
         recipes=recipes,
@@ -212,7 +212,7 @@ def judge(
 
 def _bootstrap(base: Evidence, head: Evidence, level: float) -> dict[str, Interval]:
     bins = base.bins, head.bins
-    found = paired.bootstrap(base.answers, head.answers, bins, len(KEYS), level)
+    found = statistics.bootstrap(base.answers, head.answers, bins, len(KEYS), level)
     return {f"evaluate.{name}": interval for name, interval in found.items()}
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fashion_mnist.classes import KEYS
+from fashion_mnist.dataset import KEYS
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import parse
-from review import changes, paired
-from review.paired import Answers
-from review.revisions import Revision
+from repository.revisions import Revision
+from review import changes, statistics
+from review.statistics import Answers
 
 TEST_SET = "data/split/test.npz"
 PREDICTIONS = "metrics/predictions.csv"
@@ -184,7 +184,7 @@ def _agree(revision: Revision, answers: Answers, bins: int, metrics: dict[str, f
     found = {"images": len(answers.labels), "accuracy": float(answers.right.mean())}
     for key, recall in zip(KEYS, recalls(answers), strict=True):
         found[f"classes.{key}.recall"] = recall
-    found |= paired.scores(answers, bins, len(KEYS))
+    found |= statistics.scores(answers, bins, len(KEYS))
     for name, value in found.items():
         stated = metrics.get(f"evaluate.{name}")
         if stated is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fashion_mnist import artifacts, determinism
+from fashion_mnist import determinism, files
 from fashion_mnist.errors import InputError
 
 RECORD = "docs/machine.json"
@@ -74,4 +74,4 @@ def recorded(root: Path) -> Machine | None:
 
 def record(root: Path) -> None:
     """Write that it is this machine's kind that made what is committed."""
-    artifacts.write_metrics(root / RECORD, here().model_dump())
+    files.write_metrics(root / RECORD, here().model_dump())

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from statsmodels.stats.proportion import proportion_confint
 
-from fashion_mnist import artifacts, idx
-from fashion_mnist.classes import KEYS, NAMES
+from fashion_mnist import files
+from fashion_mnist.data import idx
+from fashion_mnist.dataset import KEYS, NAMES
 from fashion_mnist.errors import InputError
-from review import compare
+from repository.revisions import Revision
+from review import comparison_text
 from review.comparison import Comparison
 from review.evidence import Evidence
-from review.paired import Answers
-from review.revisions import Revision
+from review.statistics import Answers
 
 RAW = Path("data/raw")
 # Both are legible on white and on black, and apart for the colour-blind.
@@ -128,7 +129,7 @@ def raw_images(head: Evidence) -> idx.Uint8:
     if not path.exists():
         raise InputError(f"{RAW / file} is not there (`dvc repro download` fetches it)")
     pinned = head.parameters["download"]["files"].get(file, {}).get("sha256")
-    if pinned and artifacts.sha256(path) != pinned:
+    if pinned and files.sha256(path) != pinned:
         raise InputError(f"{RAW / file} is not the file that params.yaml names")
     images = idx.read(path, 3)
     if head.places.max() >= len(images):
@@ -221,8 +222,8 @@ def render(base: Evidence, head: Evidence, found: Comparison) -> str:
     )
     return environment.get_template("report.html").render(
         found=found,
-        sentences=compare.sentences(found),
-        tables=compare.tables(found),
+        sentences=comparison_text.sentences(found),
+        tables=comparison_text.tables(found),
         charts=charts(base, head),
         matrices=matrices(base, head),
         names=NAMES,

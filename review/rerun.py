@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fashion_mnist.errors import InputError
-from review import changes, clones, evidence, machine, revisions, verify
+from repository import clones, revisions
+from repository.revisions import Revision
+from review import changes, evidence, machine, verify
 from review.machine import Machine
-from review.revisions import Revision
 
 FOLDER = ".dvc/tmp/rerun"
 # How far scores may be from those of another kind of machine: docs/reproducibility.md tells how

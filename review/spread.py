@@ -18,12 +18,13 @@ from pydantic import Field, ValidationError
 from scipy import stats
 
 import recipes
-from fashion_mnist import artifacts, determinism
+from fashion_mnist import determinism, files
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import Section, explain
-from review import changes, clones, evidence, revisions
+from repository import clones, revisions
+from repository.revisions import Revision
+from review import changes, evidence
 from review.evidence import Evidence
-from review.revisions import Revision
 
 LEVEL = 0.95
 
@@ -148,7 +149,7 @@ def train(root: Path, commit: str, seed: int, kept: Path) -> dict[str, float]:
         clones.dvc("repro", "dvc.yaml:evaluate", cwd=folder)
         found = evidence.read_json(Revision(folder, f"seed {seed}", None), evidence.SCORES)
     scores = {name: found[name] for name in SCORES}
-    artifacts.write_metrics(kept, scores)
+    files.write_metrics(kept, scores)
     return scores
 
 
@@ -187,5 +188,5 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
             for score in SCORES
         },
     )
-    artifacts.write_metrics(root / evidence.SPREAD, found.model_dump())
+    files.write_metrics(root / evidence.SPREAD, found.model_dump())
     return found

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fashion_mnist.errors import InputError
-from review import card, changes, evidence, revisions
-from review.revisions import Revision
+from repository import revisions
+from repository.revisions import Revision
+from review import card, changes, evidence
 
 PIPELINES = {"dvc.yaml": "dvc.lock", "published/dvc.yaml": "published/dvc.lock"}
 # What `dvc status` says of data that this clone does not have.

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from fashion_mnist import batch, distribution, figures, idx, kaggle, params, parent, sources
-from fashion_mnist.artifacts import new_folder, sha256, write_metrics, write_table
-from fashion_mnist.classes import NAMES
+from fashion_mnist import figures, orphan, params
+from fashion_mnist.data import class_counts, delivery, idx, kaggle_csv, sources
+from fashion_mnist.data.idx import Uint8
+from fashion_mnist.data.sources import Pin
+from fashion_mnist.dataset import NAMES
 from fashion_mnist.errors import InputError, reported
-from fashion_mnist.idx import Uint8
-from fashion_mnist.sources import Pin
+from fashion_mnist.files import new_folder, sha256, write_metrics, write_table
 
 # Each half of the release: its images and its labels.
 HALVES = {
@@ -34,7 +35,7 @@ class BatchFile(Pin):
 
 
 class Batch(params.Section):
-    """Labelled images that came after the release, as `fashion_mnist.batch` reads them."""
+    """Labelled images that came after the release, as `fashion_mnist.data.delivery` reads them."""
 
     date: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
     files: list[BatchFile] = Field(min_length=1, max_length=2)
@@ -163,7 +164,7 @@ def convert(source: Path, folder: Path) -> None:
         InputError: A file is not of that form.
     """
     for half, name in CSV.items():
-        for array, target in zip(kaggle.read(source / name), HALVES[half], strict=True):
+        for array, target in zip(kaggle_csv.read(source / name), HALVES[half], strict=True):
             idx.write(folder / target, array)
 
 
@@ -177,7 +178,7 @@ def describe(images: Uint8, labels: Uint8) -> dict[str, Any]:
         "images": len(images),
         "rows": images.shape[1],
         "columns": images.shape[2],
-        "classes": distribution.count(labels),
+        "classes": class_counts.count(labels),
     }
 
 
@@ -198,7 +199,7 @@ def main() -> None:
     parser.add_argument("--classes", type=Path, required=True, help="CSV: images of each class")
     parser.add_argument("--figure", type=Path, required=True, help="PNG: samples of each class")
     args = parser.parse_args()
-    parent.watch()
+    orphan.watch()
     with reported("download"):
         settings = params.read(args.params, "download", Params)
         metrics = {}
@@ -221,10 +222,10 @@ def main() -> None:
                 fetch_batches(settings, args.output / BATCHES, folder / BATCHES)
             for item in settings.batches:
                 hashes = {f"{BATCHES}/{file.sha256}": file.sha256 for file in item.files}
-                images, labels = batch.read([folder / name for name in hashes])
+                images, labels = delivery.read([folder / name for name in hashes])
                 metrics[item.name] = describe(images, labels) | {"sha256": hashes}
         counts = {name: found["classes"] for name, found in metrics.items()}
-        write_table(args.classes, distribution.tabulate(counts))
+        write_table(args.classes, class_counts.tabulate(counts))
         figures.samples(samples, NAMES, args.figure)
         write_metrics(args.metrics, metrics)
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import classification_report
 
-from fashion_mnist import determinism, figures, params, parent, prepared, scores
-from fashion_mnist.artifacts import write_metrics, write_table
-from fashion_mnist.classes import KEYS, NAMES
+from fashion_mnist import determinism, figures, orphan, params, scores
+from fashion_mnist.data import prepared
+from fashion_mnist.data.idx import Uint8
+from fashion_mnist.dataset import KEYS, NAMES
 from fashion_mnist.errors import DAMAGED, InputError, reported
-from fashion_mnist.idx import Uint8
+from fashion_mnist.files import write_metrics, write_table
 
 # Keras takes seconds to load; bad parameters and bad data are told before that.
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def predict(
     Raises:
         InputError: The model is not made for these images or classes, or returns no probabilities.
     """
-    from fashion_mnist.batches import Batches
+    from fashion_mnist.training.batches import Batches
 
     expected = (None, *data.images.shape[1:]), (None, len(NAMES))
     if (model.input_shape, model.output_shape) != expected:
@@ -151,7 +152,7 @@ def main() -> None:
     parser.add_argument("--gallery", type=Path, required=True, help="PNG: 24 test images")
     parser.add_argument("--mistakes", type=Path, required=True, help="PNG: 24 confident mistakes")
     args = parser.parse_args()
-    parent.watch()
+    orphan.watch()
     with reported("evaluate"):
         settings = params.read(args.params, args.section, Params)
         data = prepared.load(args.test)
@@ -162,9 +163,9 @@ def main() -> None:
         images, index = read_pictures(args.pictures, labels)
         determinism.start(settings.seed)
 
-        from fashion_mnist import checkpoint
+        from fashion_mnist import model_file
 
-        model = checkpoint.load(args.model)
+        model = model_file.load(args.model)
         probabilities = predict(model, data, settings.batch_size, settings.mirror_average)
         predictions = tabulate(index, labels, probabilities)
         classes = scores.by_class(labels, probabilities)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fashion_mnist import params, parent
-from fashion_mnist.artifacts import new_folder, write_checksums, write_metrics
-from fashion_mnist.classes import NAMES
+from fashion_mnist import orphan, params
+from fashion_mnist.data.idx import Uint8
+from fashion_mnist.dataset import NAMES, SIDE
 from fashion_mnist.errors import DAMAGED, InputError, reported
-from fashion_mnist.idx import SIDE, Uint8
+from fashion_mnist.files import new_folder, write_checksums, write_metrics
 
 SETS = ("train", "validation", "test")
 BLOCK = 4096  # images
@@ -182,7 +182,7 @@ def main() -> None:
     )
     parser.add_argument("--metrics", type=Path, required=True, help="JSON: statistics of the sets")
     args = parser.parse_args()
-    parent.watch()
+    orphan.watch()
     with reported("preprocess"):
         settings = params.read(args.params, args.section, Params)
         train = blocks(args.split / "train.npz", "images", (SIDE, SIDE))

@@ -13,11 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from fashion_mnist import batch, distribution, params, parent
-from fashion_mnist.artifacts import new_file, sha256, write_metrics, write_table
-from fashion_mnist.classes import NAMES
+from fashion_mnist import orphan, params
+from fashion_mnist.data import class_counts, delivery
+from fashion_mnist.data.idx import Uint8
+from fashion_mnist.dataset import NAMES
 from fashion_mnist.errors import InputError, reported
-from fashion_mnist.idx import Uint8
+from fashion_mnist.files import new_file, sha256, write_metrics, write_table
 
 Index = NDArray[np.int32]
 
@@ -76,7 +77,7 @@ def read_verified(raw: Path, hashes: dict[str, str]) -> tuple[Uint8, Uint8]:
             raise InputError(f"{raw / name}: no such file")
         if (found := sha256(raw / name)) != expected:
             raise InputError(f"{raw / name}: SHA-256 is {found}, expected {expected}")
-    return batch.read([raw / name for name in hashes])
+    return delivery.read([raw / name for name in hashes])
 
 
 def draw_balanced(labels: Uint8, size: int, seed: int) -> Index:
@@ -181,7 +182,7 @@ def save(path: Path, part: Set) -> None:
 def describe(sets: dict[str, Set]) -> dict[str, Any]:
     """Return the size of each set and how many images of each class it has."""
     return {
-        name: {"images": len(part.labels), "classes": distribution.count(part.labels)}
+        name: {"images": len(part.labels), "classes": class_counts.count(part.labels)}
         for name, part in sets.items()
     }
 
@@ -200,7 +201,7 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="JSON: sizes and counts")
     parser.add_argument("--classes", type=Path, required=True, help="CSV: images of each class")
     args = parser.parse_args()
-    parent.watch()
+    orphan.watch()
     with reported("split"):
         settings = params.read(args.params, args.section, Params)
         halves = {}
@@ -233,7 +234,7 @@ def main() -> None:
             save(args.output / f"{name}.npz", part)
         metrics = describe(sets)
         counts = {name: metrics[name]["classes"] for name in sets}
-        write_table(args.classes, distribution.tabulate(counts))
+        write_table(args.classes, class_counts.tabulate(counts))
         write_metrics(args.metrics, metrics | {"duplicates_across_sets": len(shared)})
 
 

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
-from fashion_mnist import determinism, models, params, parent, prepared, recipe
-from fashion_mnist.artifacts import write_metrics, write_table
-from fashion_mnist.augmentation import Augmentation
+from fashion_mnist import determinism, models, orphan, params
+from fashion_mnist.data import prepared
+from fashion_mnist.data.prepared import Prepared
 from fashion_mnist.errors import InputError, reported
-from fashion_mnist.prepared import Prepared
-from fashion_mnist.selection import Selection
+from fashion_mnist.files import write_metrics, write_table
+from fashion_mnist.training import losses, optimizers, schedules
+from fashion_mnist.training.augmentation import Augmentation
+from fashion_mnist.training.selection import Selection
 
 # Keras takes seconds to load; bad parameters and bad data are told before that.
 if TYPE_CHECKING:
@@ -30,9 +32,9 @@ class Params(params.Section):
 
     model: str
     arguments: dict[str, Any]
-    optimizer: recipe.Optimizer
-    schedule: recipe.Schedule
-    loss: recipe.Loss
+    optimizer: optimizers.Optimizer
+    schedule: schedules.Schedule
+    loss: losses.Loss
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation | None = None
     selection: Selection | None = None
@@ -86,9 +88,9 @@ def fit(
     """
     import keras
 
-    from fashion_mnist.batches import Batches
-    from fashion_mnist.progress import Progress
-    from fashion_mnist.recorder import Recorder
+    from fashion_mnist.training.batches import Batches
+    from fashion_mnist.training.per_image_loss import Recorder
+    from fashion_mnist.training.resume import Progress
 
     sparse = settings.loss.startswith("sparse")
     batches = Batches(
@@ -111,25 +113,25 @@ def fit(
     if settings.selection:
         model = Recorder(model, len(batches.order))
     model.compile(
-        recipe.build(settings.optimizer, settings.schedule, settings.steps or available),
-        recipe.smoothed(settings.loss, settings.label_smoothing),
+        optimizers.build(settings.optimizer, settings.schedule, settings.steps or available),
+        losses.smoothed(settings.loss, settings.label_smoothing),
         weighted_metrics=["accuracy"],
     )
-    progress = Progress(batches, state, name, settings.steps, settings.select == "best")
-    done = progress.resume(model)
-    if settings.steps is None or len(progress.steps) < settings.steps:
+    resume = Progress(batches, state, name, settings.steps, settings.select == "best")
+    done = resume.resume(model)
+    if settings.steps is None or len(resume.steps) < settings.steps:
         model.fit(
             batches.dataset(),
             initial_epoch=done,
             epochs=settings.epochs,
             validation_data=check,
-            callbacks=[progress, keras.callbacks.TerminateOnNaN()],
+            callbacks=[resume, keras.callbacks.TerminateOnNaN()],
             shuffle=False,  # the default is nothing for a data set, and Keras would say so
             verbose=1 if sys.stdout.isatty() else 2,
         )
     if settings.select == "best":
-        model.set_weights(progress.best)
-    return progress.tables()
+        model.set_weights(resume.best)
+    return resume.tables()
 
 
 def loss_by_step(steps: pd.DataFrame) -> pd.DataFrame:
@@ -215,7 +217,7 @@ def main() -> None:
         "--state", type=Path, required=True, help="where a killed training goes on from"
     )
     args = parser.parse_args()
-    parent.watch()
+    orphan.watch()
     with reported("train"):
         settings = params.read(args.params, args.section, Params)
         train, validation = prepared.load(args.train), prepared.load(args.validation)
@@ -225,10 +227,11 @@ def main() -> None:
             raise InputError("train.select: got 'best', expected 'last': nothing validates")
         determinism.start(settings.seed)
 
-        from fashion_mnist import checkpoint, progress
+        from fashion_mnist import model_file
+        from fashion_mnist.training import resume
 
         files = [path for folder in (args.train, args.validation) for path in folder.iterdir()]
-        name = progress.fingerprint(settings.model_dump_json(), sorted(files))
+        name = resume.fingerprint(settings.model_dump_json(), sorted(files))
         model = models.build(settings.model, settings.arguments)
         model.summary()
         began = time.monotonic()
@@ -237,7 +240,7 @@ def main() -> None:
         metrics = summarize(model, settings, history, steps)
         rate = metrics["images_seen"] / (time.monotonic() - began)
         print(f"train: {rate:.0f} images a second, validation included", file=sys.stderr)
-        checkpoint.save(model, args.model)
+        model_file.save(model, args.model)
         write_table(args.history, history)
         write_table(args.steps, loss_by_step(steps))
         write_metrics(args.metrics, metrics)

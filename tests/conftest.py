@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 from ruamel.yaml import YAML
 
 from fashion_mnist import determinism
-from fashion_mnist.idx import Uint8
+from fashion_mnist.data.idx import Uint8
 from stages.download import FILES
 
 ROOT = Path(__file__).parent.parent

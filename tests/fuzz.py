@@ -14,7 +14,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["fashion_mnist", "ruamel", "stages"]):
-    from fashion_mnist import idx, kaggle, params
+    from fashion_mnist import params
+    from fashion_mnist.data import idx, kaggle_csv
     from fashion_mnist.errors import InputError
     from stages import download, evaluate, preprocess, split, train
 
@@ -53,7 +54,7 @@ def read_idx(content: bytes) -> None:
 
 
 IMAGES, LABELS, ONE = bytes([0, 0, 8, 3]), bytes([0, 0, 8, 1]), bytes([0, 0, 0, 1])
-HEADER = ",".join(kaggle.COLUMNS).encode() + b"\n"
+HEADER = ",".join(kaggle_csv.COLUMNS).encode() + b"\n"
 ROW = b"3," + b",".join([b"7"] * 784) + b"\n"
 
 
@@ -62,7 +63,7 @@ def read_csv(content: bytes) -> None:
     path = SCRATCH / "some.csv"
     path.write_bytes(content[1:] if content[:1] == b"\0" else HEADER + ROW + content)
     try:
-        images, labels = kaggle.read(path)
+        images, labels = kaggle_csv.read(path)
     except InputError:
         return
     rows = path.read_bytes().splitlines()[1:]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fashion_mnist import idx
+from fashion_mnist.data import idx
 from stages.download import HALVES
 
 EACH = {"train": 30, "t10k": 10}  # images of each class

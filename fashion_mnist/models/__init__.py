@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError, validate_call
 
-from fashion_mnist.classes import NAMES
+from fashion_mnist.data.prepared import Float32
+from fashion_mnist.dataset import NAMES
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import explain
-from fashion_mnist.prepared import Float32
 
 # Listing the models must not load Keras.
 if TYPE_CHECKING:

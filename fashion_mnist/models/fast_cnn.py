@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers
 from pydantic import Field
 
-from fashion_mnist.prepared import Float32
+from fashion_mnist.data.prepared import Float32
 
 Count = Annotated[int, Field(gt=0)]
 

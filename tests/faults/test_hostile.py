@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from fashion_mnist import kaggle
+from fashion_mnist.data import kaggle_csv
 from fashion_mnist.errors import InputError
 from stages.download import FILES
 from tests.conftest import FIXTURE, Pipeline
@@ -171,4 +171,4 @@ def test_formulas_in_a_table(tmp_path: Path) -> None:
     row = ",".join(["=cmd|'/C calc'!A0", *"0" * 784])
     path.write_text(f"{header}\n{row}\n")
     with pytest.raises(InputError, match=r"line 2: label is .=cmd\|'/C calc'!A0"):
-        kaggle.read(path)
+        kaggle_csv.read(path)

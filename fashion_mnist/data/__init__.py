@@ -1,0 +1,1 @@
+"""The data as files and arrays: sources, formats, deliveries, prepared sets."""

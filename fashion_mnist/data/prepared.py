@@ -1,0 +1,57 @@
+"""Opens a prepared set, memory-mapped, and checks that it is fit to train or score on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashion_mnist.dataset import NAMES, SIDE
+from fashion_mnist.errors import InputError
+from fashion_mnist.files import verify_checksums
+
+Float32 = NDArray[np.float32]
+
+BLOCK = 4096  # images
+
+
+class Prepared(NamedTuple):
+    """Images (n, 28, 28, 1) and one-hot labels (n, 10), both float32."""
+
+    images: Float32
+    labels: Float32
+
+
+def load(folder: Path) -> Prepared:
+    """Return the arrays in `folder`, memory-mapped.
+
+    Raises:
+        InputError: A file is missing or is not the one in SHA256SUMS, shape or type is wrong, a
+            pixel is not finite, or a row of labels is not one-hot.
+    """
+    # DVC hands out a damaged object of its cache as if it were whole.
+    verify_checksums(folder)
+    images = _load(folder / "images.npy", (SIDE, SIDE, 1))
+    labels = _load(folder / "labels.npy", (len(NAMES),))
+    if len(images) != len(labels):
+        raise InputError(f"{folder}: {len(images)} images but {len(labels)} rows of labels")
+    for start in range(0, len(images), BLOCK):
+        finite = np.isfinite(images[start : start + BLOCK]).all(axis=(1, 2, 3))
+        if not finite.all():
+            row = start + int(np.argmin(finite))
+            raise InputError(f"{folder / 'images.npy'}: row {row} holds a value that is not finite")
+    one_hot = ((labels == 0) | (labels == 1)).all(axis=1) & (labels.sum(axis=1) == 1)
+    if not one_hot.all():
+        row = int(np.argmin(one_hot))
+        raise InputError(f"{folder / 'labels.npy'}: row {row} is not one-hot: {labels[row]}")
+    return Prepared(images, labels)
+
+
+def _load(path: Path, shape: tuple[int, ...]) -> Float32:
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: {error}") from error
+    if array.dtype != np.float32 or array.shape[1:] != shape:
+        raise InputError(f"{path}: {array.dtype} {array.shape}, expected float32 {('n', *shape)}")
+    return array

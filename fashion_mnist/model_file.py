@@ -1,0 +1,66 @@
+"""Saves a Keras model as a file with the same bytes every time, and loads one with suspicion."""
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from fashion_mnist.errors import InputError
+from fashion_mnist.files import new_file
+
+# Zip cannot say "never"; this is its first day.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Write architecture and weights to a canonical `.keras` file.
+
+    Left out, since they differ at each save or serve training only: date, memory addresses
+    (`shared_object_id`), time stamps of the archive, optimizer state. The file loads with
+    `keras.saving.load_model`; compile the model to train on.
+    """
+    inference = type(model).from_config(model.get_config())
+    inference.set_weights(model.get_weights())
+    with tempfile.TemporaryDirectory() as scratch:
+        as_saved = Path(scratch) / "model.keras"
+        inference.save(as_saved)
+        with zipfile.ZipFile(as_saved) as archive:
+            members = {name: archive.read(name) for name in sorted(archive.namelist())}
+    metadata = json.loads(members["metadata.json"])
+    del metadata["date_saved"]
+    members["metadata.json"] = _canonical(metadata)
+    members["config.json"] = _canonical(_without_addresses(json.loads(members["config.json"])))
+    with new_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, indent=1).encode()
+
+
+def _without_addresses(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_addresses(v) for k, v in value.items() if k != "shared_object_id"}
+    if isinstance(value, list):
+        return [_without_addresses(item) for item in value]
+    return value
+
+
+def load(path: Path) -> keras.Model:
+    """Return the model in a `.keras` file, not compiled.
+
+    Raises:
+        InputError: There is no such file, or it is not a whole Keras model.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    # A damaged file fails in whatever part of zip, JSON, HDF5 or Keras meets the damage first.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: not a Keras model: {reason}") from error

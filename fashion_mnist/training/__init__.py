@@ -1,0 +1,1 @@
+"""What a training step and an epoch are made of."""

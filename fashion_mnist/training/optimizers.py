@@ -1,0 +1,98 @@
+"""The optimizers that params.yaml offers, with the arguments they have in Keras."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from fashion_mnist.params import Section
+from fashion_mnist.training import schedules
+
+# Keras imports slowly; report bad parameters first.
+if TYPE_CHECKING:
+    import keras
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Adam(Section):
+    """https://keras.io/api/optimizers/adam/"""
+
+    name: Literal["adam"]
+    learning_rate: Positive = 0.001
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Positive = 1e-7
+
+
+class AdamW(Adam):
+    """https://keras.io/api/optimizers/adamw/"""
+
+    name: Literal["adamw"]  # type: ignore[assignment]
+    weight_decay: Annotated[float, Field(ge=0)] = 0.004
+
+
+class RMSprop(Section):
+    """https://keras.io/api/optimizers/rmsprop/"""
+
+    name: Literal["rmsprop"]
+    learning_rate: Positive = 0.001
+    rho: Fraction = 0.9
+    momentum: Fraction = 0.0
+    epsilon: Positive = 1e-7
+
+
+class SGD(Section):
+    """https://keras.io/api/optimizers/sgd/"""
+
+    name: Literal["sgd"]
+    learning_rate: Positive = 0.01
+    momentum: Fraction = 0.0
+    nesterov: bool = False
+
+
+class Muon(Section):
+    """https://keras.io/api/optimizers/muon/, for the kernels of convolutions (see muon.py).
+
+    All other weights get Adam with `learning_rate * adam_lr_ratio`.
+    """
+
+    name: Literal["muon"]
+    learning_rate: Positive = 0.001
+    momentum: Fraction = 0.95
+    ns_steps: Annotated[int, Field(gt=0)] = 5
+    weight_decay: Annotated[float, Field(ge=0)] = 0.004
+    adam_lr_ratio: Positive = 1.0
+    adam_beta_1: Fraction = 0.9
+    adam_beta_2: Fraction = 0.999
+    adam_weight_decay: Annotated[float, Field(ge=0)] = 0.004
+    rms_rate: Positive | None = 0.2
+
+
+Optimizer = Annotated[Adam | AdamW | Muon | RMSprop | SGD, Field(discriminator="name")]
+
+
+def build(
+    optimizer: Optimizer, schedule: schedules.Schedule, steps: int
+) -> "keras.optimizers.Optimizer":
+    """Return the Keras optimizer that the parameters describe.
+
+    Args:
+        optimizer: Its name and arguments.
+        schedule: Of the learning rate.
+        steps: Number of updates in the training.
+    """
+    import keras
+
+    from fashion_mnist.training.muon import ConvolutionMuon
+
+    classes = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "muon": ConvolutionMuon,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": keras.optimizers.SGD,
+    }
+    rate = schedules.learning_rate(schedule, optimizer.learning_rate, steps)
+    arguments = optimizer.model_dump(exclude={"name"}) | {"learning_rate": rate}
+    return classes[optimizer.name](**arguments)

@@ -1,0 +1,1 @@
+"""Git, DVC and clones: what review and retraining both need."""

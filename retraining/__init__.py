@@ -1,0 +1,1 @@
+"""Trains on new deliveries, unattended, and proposes the result."""

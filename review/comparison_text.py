@@ -1,0 +1,169 @@
+"""Prints a comparison: on a terminal, as Markdown for a pull request, or as JSON."""
+
+from rich.console import Console
+from rich.table import Table
+
+from fashion_mnist.dataset import KEYS, NAMES
+from review.comparison import ACCURACY, Comparison, Metric
+
+Rows = list[list[str]]
+
+CHANGED = ["what", "before", "after"]
+METRICS = ["metric", "before", "after", "change", "interval"]
+CLASSES = ["class", "before", "after", "change", "fixed", "broken", "p (Holm)"]
+
+
+def headline(found: Comparison) -> str:
+    """Return the verdict and whether the change is accepted."""
+    return f"{found.verdict}, {'accepted' if found.accepted else 'refused'}"
+
+
+def sentences(found: Comparison) -> list[str]:
+    """Return what the verdict rests on, a sentence or two each."""
+    accuracy, test = found.metrics[ACCURACY], found.mcnemar
+    said = [
+        f"Accuracy {number(accuracy.before)} → {number(accuracy.after)}: "
+        f"{points(accuracy.difference)} points, {1 - found.alpha:.0%} interval "
+        f"{points(accuracy.low)} to {points(accuracy.high)}.",
+        f"Of {found.images:,} test images {test.fixed:,} are fixed and {test.broken:,} broken: "
+        f"McNemar's exact p = {test.p:.3g}. With so many changed answers a difference below "
+        f"{points(found.smallest_difference, sign=False)} points could not have been shown.",
+    ]
+    if found.recipes:
+        seeds = found.recipes
+        said.append(
+            f"Recipes over seeds: mean accuracy {number(seeds.before)} → {number(seeds.after)}, "
+            f"{points(seeds.difference)} points, interval {points(seeds.low)} to "
+            f"{points(seeds.high)}, Welch's p = {seeds.p:.3g}: {seeds.verdict}."
+        )
+        if seeds.verdict != found.verdict:
+            said.append(
+                f"So these two models: {found.verdict}; the recipes that they come from: "
+                f"{seeds.verdict}."
+            )
+    said += [
+        f"Refused by {refusal.rule}: {refusal.subject} is {refusal.value:.4g}, "
+        f"the limit is {refusal.limit:.4g}."
+        for refusal in found.refusals
+    ]
+    return said + [f"Note: {note}." for note in found.notes]
+
+
+def changed(found: Comparison) -> Rows:
+    """Return what differs between the revisions: what, before, after."""
+    rows = [
+        [name, _value(item.before), _value(item.after)] for name, item in found.parameters.items()
+    ]
+    for name, stage in found.stages.items():
+        parts = [
+            *(["code: " + ", ".join(stage.code)] if stage.code else []),
+            *(["data: " + ", ".join(stage.data)] if stage.data else []),
+            *(["libraries"] if stage.libraries else []),
+        ]
+        rows.append([f"stage {name}", "", "; ".join(parts)])
+    return rows
+
+
+def metrics(found: Comparison) -> Rows:
+    """Return the metrics that differ or were tested: name, before, after, difference, interval.
+
+    Recall of each class is in `classes`.
+    """
+    return [
+        [
+            name.removeprefix("evaluate."),
+            number(item.before),
+            number(item.after),
+            *_difference(item),
+        ]
+        for name, item in found.metrics.items()
+        if (item.before != item.after or item.low is not None) and not name.endswith(".recall")
+    ]
+
+
+def classes(found: Comparison) -> Rows:
+    """Return recall of each class: name, before, after, difference, fixed, broken, corrected p."""
+    names = dict(zip(KEYS, NAMES, strict=True))
+    return [
+        [
+            names[key],
+            number(item.before),
+            number(item.after),
+            f"{item.difference:+.4f}",
+            str(item.fixed),
+            str(item.broken),
+            f"{item.p:.3g}",
+        ]
+        for key, item in found.classes.items()
+    ]
+
+
+def tables(found: Comparison) -> list[tuple[str, list[str], Rows]]:
+    """Return title, header and rows of each table that is not empty."""
+    found_tables = [
+        ("What changed", CHANGED, changed(found)),
+        ("Metrics", METRICS, metrics(found)),
+        ("Recall of each class", CLASSES, classes(found)),
+    ]
+    return [table for table in found_tables if table[2]]
+
+
+def terminal(found: Comparison, console: Console) -> None:
+    """Print the comparison with colours, as wide as the terminal."""
+    colour = {"better": "green", "worse": "red"}.get(found.verdict, "yellow")
+    console.print(f"{found.base.revision} → {found.head.revision}", highlight=False)
+    console.print(headline(found), style=f"bold {colour if found.accepted else 'red'}")
+    for sentence in sentences(found):
+        console.print(sentence, highlight=False)
+    for _, header, rows in tables(found):
+        table = Table(*header, box=None, header_style="bold", padding=(0, 2, 0, 0))
+        for column in table.columns:
+            column.overflow = "fold"
+        for column in table.columns[1:]:
+            column.justify = "left" if header is CHANGED else "right"
+        for row in rows:
+            table.add_row(*row)
+        console.print()
+        console.print(table)
+
+
+def markdown(found: Comparison) -> str:
+    """Return the comparison for a pull request."""
+    parts = [f"### {headline(found)}", f"`{found.base.revision}` → `{found.head.revision}`"]
+    parts.append("\n".join(f"- {_escape(sentence)}" for sentence in sentences(found)))
+    for title, header, rows in tables(found):
+        lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
+        table = "\n".join(f"| {' | '.join(map(_escape, line))} |" for line in lines)
+        parts.append(f"<details><summary>{title}</summary>\n\n{table}\n\n</details>")
+    return "\n\n".join(parts) + "\n"
+
+
+def number(value: float | None) -> str:
+    """Return a metric as text: counts whole, scores to four digits."""
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def points(share: float | None, sign: bool = True) -> str:
+    """Return a share in percentage points."""
+    value = round(100 * (share or 0), 2) + 0.0  # no minus zero
+    return f"{value:+.2f}" if sign else f"{value:.2f}"
+
+
+def _difference(item: Metric) -> list[str]:
+    if item.difference is None:
+        return ["", ""]
+    whole = isinstance(item.before, int) and isinstance(item.after, int)
+    difference = f"{item.difference:+,.0f}" if whole else f"{item.difference:+.4f}"
+    if item.low is None or item.high is None:
+        return [difference, ""]
+    return [difference, f"{item.low:+.4f} to {item.high:+.4f}"]
+
+
+def _value(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")

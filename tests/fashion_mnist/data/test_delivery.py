@@ -1,0 +1,191 @@
+"""Images that came after the release are verified, and join the training set alone."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fashion_mnist.data import delivery, idx
+from fashion_mnist.data.idx import Uint8
+from fashion_mnist.errors import InputError
+from fashion_mnist.files import sha256
+from stages.download import HALVES
+from tests.conftest import Pipeline, kaggle_table
+
+Files = list[Path]
+
+
+def write_pair(folder: Path, images: Uint8, labels: Uint8) -> Files:
+    files = [folder / "new-labels", folder / "new-images"]
+    idx.write(files[1], images)
+    idx.write(files[0], labels)
+    return files
+
+
+def write_csv(folder: Path, images: Uint8, labels: Uint8) -> Files:
+    kaggle_table(images, labels).to_csv(folder / "new.data", index=False)
+    return [folder / "new.data"]
+
+
+def write_npz(folder: Path, images: Uint8, labels: Uint8) -> Files:
+    np.savez(folder / "new.npz", images=images, labels=labels.astype(np.int64))
+    return [folder / "new.npz"]
+
+
+def write_compressed(folder: Path, images: Uint8, labels: Uint8) -> Files:
+    np.savez_compressed(folder / "new.npz", images=images, labels=labels)
+    return [folder / "new.npz"]
+
+
+FORMATS = [write_pair, write_csv, write_npz, write_compressed]
+Write = Callable[[Path, Uint8, Uint8], Files]
+
+
+@pytest.fixture
+def new(raw: Path) -> tuple[Uint8, Uint8]:
+    """Images that the release does not have: forty of it, mirrored."""
+    images, labels = idx.read_pair(*(raw / name for name in HALVES["train"]))
+    return images[:40, :, ::-1], labels[:40]
+
+
+@pytest.mark.parametrize("write", FORMATS)
+def test_reads_each_format(tmp_path: Path, new: tuple[Uint8, Uint8], write: Write) -> None:
+    images, labels = delivery.read(write(tmp_path, *new))
+    assert images.dtype == labels.dtype == np.uint8
+    assert np.array_equal(images, new[0])
+    assert np.array_equal(labels, new[1])
+
+
+IMAGES, LABELS = np.zeros((3, 28, 28), np.uint8), np.array([0, 9, 5])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"images": IMAGES}, "labels is not a file in the archive"),
+        ({"images": IMAGES.astype(float), "labels": LABELS}, "images are float64 (3, 28, 28)"),
+        ({"images": IMAGES[0], "labels": LABELS}, "images are uint8 (28, 28), expected uint8 (n"),
+        ({"images": IMAGES, "labels": LABELS[:2]}, "labels are int64 (2,), expected integers (3,)"),
+        ({"images": IMAGES, "labels": LABELS / 2}, "labels are float64 (3,), expected integers"),
+        ({"images": IMAGES, "labels": LABELS - 1}, "label -1 at index 0, expected 0 to 9"),
+        ({"images": IMAGES, "labels": LABELS + 1}, "label 10 at index 1, expected 0 to 9"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, "no images"),
+    ],
+)
+def test_an_npz_of_something_else(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
+    np.savez(tmp_path / "new.npz", **arrays)
+    with pytest.raises(InputError, match=re.escape(words)):
+        delivery.read([tmp_path / "new.npz"])
+
+
+def test_files_that_are_no_batch(tmp_path: Path, new: tuple[Uint8, Uint8]) -> None:
+    labels, images = write_pair(tmp_path, *new)
+    for files in ([images], [labels], [images, images], [images, *write_csv(tmp_path, *new)]):
+        with pytest.raises(InputError, match="expected images and labels in IDX files, or one"):
+            delivery.read(files)
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "new.npz"
+    np.savez_compressed(path, images=np.zeros(delivery.MOST * 28**2 + 1, np.uint8), labels=LABELS)
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(InputError, match="expected at most 1000000 images"):
+        delivery.read([path])
+
+
+def accept(pipeline: Pipeline, files: Files, date: str = "2026-11-22") -> None:
+    """List a batch in params.yaml."""
+    pinned = [
+        {"url": str(file), "bytes": file.stat().st_size, "sha256": sha256(file)} for file in files
+    ]
+    accepted = [*pipeline.params["download"]["batches"], {"date": date, "files": pinned}]
+    pipeline.set("download.batches", accepted)
+
+
+def sets(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name in ("train", "validation", "test"):
+        with np.load(pipeline.folder / f"data/split/{name}.npz", allow_pickle=False) as archive:
+            found[name] = dict(archive)
+    return found
+
+
+@pytest.mark.parametrize("write", FORMATS[:3])
+def test_only_the_training_set_grows(
+    copy: Pipeline, tmp_path_factory: pytest.TempPathFactory, new: tuple[Uint8, Uint8], write: Write
+) -> None:
+    names = ("validation", "test")
+    before = {name: (copy.folder / f"data/split/{name}.npz").read_bytes() for name in names}
+    released = sets(copy)["train"]
+    accept(copy, write(tmp_path_factory.mktemp("inbox"), *new))
+    copy.run_all("download", "split")
+    for name, content in before.items():
+        assert (copy.folder / f"data/split/{name}.npz").read_bytes() == content
+    train = sets(copy)["train"]
+    assert np.array_equal(train["images"], np.concatenate([released["images"], new[0]]))
+    assert np.array_equal(train["labels"], np.concatenate([released["labels"], new[1]]))
+    # They count on from the end of the training file.
+    assert np.array_equal(train["index"], [*released["index"], *range(300, 340)])
+    metrics = json.loads((copy.folder / "metrics/download.json").read_text())
+    (name,) = set(metrics) - set(HALVES)
+    assert re.fullmatch(r"batch_2026_11_22_[0-9a-f]{8}", name)
+    assert metrics[name]["images"] == 40
+    # Another pipeline may ask for the release alone.
+    copy.set("split.batches", False)
+    copy.run_all("split")
+    assert sets(copy)["train"]["images"].shape == released["images"].shape
+
+
+def test_a_batch_outlives_its_place(
+    copy: Pipeline, tmp_path_factory: pytest.TempPathFactory, new: tuple[Uint8, Uint8]
+) -> None:
+    inbox = tmp_path_factory.mktemp("inbox")
+    accept(copy, write_csv(inbox, *new))
+    copy.run_all("download")
+    second = tmp_path_factory.mktemp("second")
+    accept(copy, write_npz(second, new[0][:7, ::-1], new[1][:7]), "2026-11-23")
+    shutil.rmtree(inbox)
+    copy.run_all("download", "split")
+    assert sets(copy)["train"]["index"].max() == 346
+    # Without either the file or its place there is no data.
+    shutil.rmtree(copy.folder / "data/raw/batches")
+    copy.refuses("download", str(inbox / "new.data"), "FileNotFoundError")
+
+
+def test_a_batch_that_is_another_one(
+    copy: Pipeline, tmp_path_factory: pytest.TempPathFactory, new: tuple[Uint8, Uint8]
+) -> None:
+    (file,) = write_npz(tmp_path_factory.mktemp("inbox"), *new)
+    accept(copy, [file])
+    content = bytearray(file.read_bytes())
+    content[1000] ^= 1
+    file.write_bytes(content)
+    copy.refuses("download", str(file), "SHA-256 is", "expected")
+
+
+def test_a_batch_with_an_image_of_the_test_set(
+    copy: Pipeline, tmp_path_factory: pytest.TempPathFactory, new: tuple[Uint8, Uint8]
+) -> None:
+    test = sets(copy)["test"]
+    images = np.concatenate([new[0], test["images"][5:6]])
+    labels = np.concatenate([new[1], test["labels"][5:6]])
+    accept(copy, write_npz(tmp_path_factory.mktemp("inbox"), images, labels))
+    copy.run_all("download")
+    copy.refuses("split", "1 images stand in two sets", "340")
+
+
+def test_batches_are_listed_with_care(copy: Pipeline) -> None:
+    file = {"url": "inbox/new.csv", "bytes": 10, "sha256": "0" * 64}
+    for batches, words in (
+        ([{"date": "yesterday", "files": [file]}], "download.batches.0.date: got 'yesterday'"),
+        ([{"date": "2026-11-22", "files": []}], "download.batches.0.files: got []"),
+        ([{"date": "2026-11-22", "files": [file, file]}], "expected each file once, but 000"),
+        ([{"date": "2026-11-22", "url": "x", "files": [file]}], "batches.0.url: unknown key"),
+    ):
+        copy.set("download.batches", batches)
+        copy.refuses("download", words)

@@ -1,0 +1,153 @@
+"""The architectures are those of their sources and take only the arguments they have."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fashion_mnist import models
+from fashion_mnist.errors import InputError
+
+# All of them, and the trainable ones.
+PARAMETERS = {
+    "cnn_1": (201_578, 201_578),
+    "cnn_2": (407_802, 407_642),
+    "convnet": (3_274_634, 3_274_634),
+    "dense": (101_770, 101_770),
+    "fast_cnn": (164_440, 163_736),
+    "fashion_cnn": (3_467_402, 3_452_874),
+    "lenet": (1_256_080, 1_256_080),
+    "sgd_cnn": (899_914, 899_914),
+}
+
+
+def test_names_are_the_files() -> None:
+    assert models.names() == sorted(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_and_output(keras: Any, name: str) -> None:
+    model = models.build(name, {})
+    total, trainable = PARAMETERS[name]
+    assert model.count_params() == total
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == trainable
+    images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+    probabilities = np.asarray(model(images))
+    assert probabilities.shape == (3, 10)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_convnet_starts_from_a_standard_normal(keras: Any) -> None:
+    for weight in models.build("convnet", {}).get_weights():
+        assert abs(weight.mean()) < 4 / np.sqrt(weight.size)
+        assert abs(weight.std() - 1) < 4 / np.sqrt(weight.size)
+
+
+def test_fashion_cnn_has_as_many_blocks_as_asked(keras: Any) -> None:
+    arguments = {
+        "convolutions": [
+            {"channels": 4, "pad": 0, "filter": 5, "stride": 2, "activation": "gelu"},
+            {"channels": 6, "pool": 3},
+        ],
+        "dense": [{"units": 10, "dropout": 0.5, "activation": "softmax"}],
+    }
+    model = models.build("fashion_cnn", arguments)
+    shapes = [layer.output.shape[1:] for layer in model.layers]
+    assert shapes == [
+        (28, 28, 1),
+        (12, 12, 4),
+        (12, 12, 4),
+        (12, 12, 4),
+        (12, 12, 4),
+        (14, 14, 4),
+        (12, 12, 6),
+        (12, 12, 6),
+        (12, 12, 6),
+        (4, 4, 6),
+        (96,),
+        (96,),
+        (96,),
+        (10,),
+    ]
+    dropout = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert [layer.rate for layer in dropout] == [0.5]
+    assert models.build("fashion_cnn", {"convolutions": []}).output_shape == (None, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("lenet", {"depth": 3}, r"^train.arguments.depth: unknown key$"),
+        (
+            "fashion_cnn",
+            {"convolutions": [{"channels": 8}, {"chanels": 4}]},
+            r"convolutions.1.channels: missing; train.arguments.convolutions.1.chanels: unknown",
+        ),
+        ("fashion_cnn", {"dense": [{"units": "many"}]}, r"dense.0.units: got 'many', expected"),
+        ("fashion_cnn", {"dense": [{"units": 10, "dropout": 1.0}]}, r"dense.0.dropout: got 1.0"),
+        (
+            "fashion_cnn",
+            {"dense": [{"units": 10, "activation": "best"}]},
+            r"train.arguments: .*best",
+        ),
+        ("fashion_cnn", {"convolutions": [{"channels": 8, "pool": 40}]}, r"train.arguments: .*"),
+        ("fashion_cnn", {"dense": [{"units": 7}]}, r"returns \(None, 7\), expected \(None, 10\)"),
+        ("fashion_cnn", {"dense": 3}, r"train.arguments.dense: got 3"),
+    ],
+)
+def test_wrong_arguments(keras: Any, name: str, arguments: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        models.build(name, arguments)
+
+
+def test_fast_cnn_loads_without_our_code(keras: Any, tmp_path: Path) -> None:
+    from fashion_mnist import model_file
+
+    images = np.random.default_rng(0).random((50, 28, 28, 1), np.float32)
+    model = models.build("fast_cnn", {})
+    models.adapt("fast_cnn", model, images)
+    model_file.save(model, tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import keras, numpy, sys; model = keras.saving.load_model('model.keras');"
+        "numpy.save('found.npy', model.predict(numpy.load('images.npy'), verbose=0));"
+        "assert not [name for name in sys.modules if name.startswith('fashion_mnist')]"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, check=True)
+    expected = model.predict(images, verbose=0)
+    assert np.allclose(np.load(tmp_path / "found.npy"), expected, atol=1e-6)
+
+
+def test_fast_cnn_whitens_patches(keras: Any) -> None:
+    """What comes out of its first layer, before ReLU, has variance 1 in every direction."""
+    generator = np.random.default_rng(0)
+    images = generator.random((400, 28, 28, 1), np.float32)
+    images = images + np.roll(images, 1, axis=2)  # neighbours correlate
+    images = 5 * (images - images.mean())
+    model = models.build("fast_cnn", {})
+    models.adapt("fast_cnn", model, images)
+    first = keras.Model(model.inputs[0], model.get_layer("whitening").output)
+    found = np.asarray(first(images)).reshape(-1, 8)[:, :4]
+    assert np.allclose(found.T @ found / len(found), np.eye(4), atol=0.05)
+    assert np.allclose(np.asarray(first(images))[..., 4:], -np.asarray(first(images))[..., :4])
+    kernel, bias = model.get_layer("whitening").weights
+    assert not kernel.trainable
+    assert bias.trainable
+
+
+def test_fast_cnn_tells_its_last_layer_the_maximum_of_each_channel(keras: Any) -> None:
+    images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
+    model = models.build("fast_cnn", {"widths": [4, 16], "head": 0.5})
+    (last,) = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    before = next(layer.output for layer in reversed(model.layers) if len(layer.output.shape) == 4)
+    channels, told, out = map(
+        np.asarray, keras.Model(model.inputs[0], [before, last.input, model.output])(images)
+    )
+    assert channels.shape == (3, 6, 6, 16)
+    assert np.allclose(told, channels.max(axis=(1, 2)), atol=1e-6)
+    logits = 0.5 * told @ np.asarray(last.kernel)
+    odds = np.exp(logits)
+    assert np.allclose(out, odds / odds.sum(axis=1, keepdims=True), atol=1e-6)

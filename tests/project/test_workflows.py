@@ -1,0 +1,259 @@
+"""The workflows are thin: their steps are commands of this repository, which run here too."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import AUTHOR, ROOT, run
+from tests.review.test_review import edit
+
+FOLDER = ROOT / ".github"
+WORKFLOWS = sorted(path.name for path in (FOLDER / "workflows").glob("*.yml"))
+
+
+# What the token of a workflow may write.
+WRITES = {"comment.yml": {"pull-requests"}, "register.yml": {"contents"}, "weekly.yml": {"issues"}}
+
+
+def steps(name: str) -> list[dict[str, Any]]:
+    """Return the steps of all jobs of a workflow."""
+    workflow = YAML(typ="safe").load(FOLDER / "workflows" / name)
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_step_is_an_action_or_a_command_of_this_repository(name: str) -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for step in steps(name):
+        if "uses" in step:
+            continue
+        program, _, argument = step["run"].partition(" ")
+        if program == "make":
+            assert argument in targets
+        else:
+            assert program.startswith(".github/")
+            assert os.access(ROOT / program, os.X_OK)
+        # What comes from a pull request must not become part of a command.
+        assert "${{" not in step["run"]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_actions_are_pinned_by_commit(name: str) -> None:
+    text = (FOLDER / "workflows" / name).read_text()
+    lines = re.findall(r"uses: (.*)", text)
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_jobs_end_and_ask_for_little(name: str) -> None:
+    workflow = YAML(typ="safe").load(FOLDER / "workflows" / name)
+    assert workflow["permissions"] in ({}, {"contents": "read"})
+    for job in workflow["jobs"].values():
+        assert 0 < job["timeout-minutes"] <= 90
+        assert "concurrency" in workflow or "concurrency" in job
+    rights = [job.get("permissions", {}) for job in workflow["jobs"].values()]
+    may = {what for permissions in rights for what, level in permissions.items() if level != "read"}
+    assert may == WRITES.get(name, set())
+    assert ("secrets" in json.dumps(workflow)) == (name == "retrain.yml")
+
+
+def test_every_supported_python_is_tested() -> None:
+    workflow = YAML(typ="safe").load(FOLDER / "workflows/test.yml")
+    pythons = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert pythons == ["3.11", "3.12", "3.13"]
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.fixture
+def branch(tracked: Path, tmp_path: Path) -> Path:
+    """A repository with scripts and virtual environment, and rules that its small model keeps."""
+    folder = tmp_path / "repository"
+    shutil.copytree(tracked, folder)
+    shutil.copytree(FOLDER, folder / ".github")
+    for name in ("recipes", "review"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / ".gitignore").write_text((folder / ".gitignore").read_text() + "/.venv\n")
+    python = folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    floors = {"accuracy": 0.0, "class_recall": 0.0}
+    edit(folder / "params.yaml", lambda params: params["review"].update(floors=floors))
+    run("git", "add", "--all", cwd=folder)
+    run("git", *AUTHOR, "commit", "--quiet", "--message", "scripts", cwd=folder)
+    return folder
+
+
+def review(folder: Path, base: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [".github/review.sh", base],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_review_writes_comment_report_and_summary(branch: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    done = review(branch, "main", GITHUB_STEP_SUMMARY=str(summary))
+    assert done.returncode == 0, done.stderr
+    comment = (branch / "review_output/comment.md").read_text()
+    assert comment.startswith("### no evidence of a difference, accepted\n")
+    assert summary.read_text() == "before\n" + comment
+    assert "<h1>no evidence of a difference" in (branch / "review_output/report.html").read_text()
+    assert run("git", "status", "--porcelain", cwd=branch) == ""
+
+
+def test_review_has_the_exit_code_of_the_comparison(branch: Path) -> None:
+    strict = {"accuracy": 1.0, "class_recall": 0.0}
+    edit(branch / "params.yaml", lambda params: params["review"].update(floors=strict))
+    done = review(branch, "main")
+    assert done.returncode == 1
+    assert "review.floors.accuracy" in done.stdout
+    assert (branch / "review_output/report.html").exists()
+    shutil.rmtree(branch / "review_output")
+    done = review(branch, "nonsense")
+    assert done.returncode == 2
+    assert "unknown revision 'nonsense'" in done.stdout
+    assert not (branch / "review_output/report.html").exists()
+
+
+# Stands in for the service only: it keeps comments in a file and answers as GitHub does.
+GITHUB = """#!{python}
+import json, pathlib, subprocess, sys
+store = pathlib.Path({store!r})
+comments = json.loads(store.read_text())
+words, method, query, fields = sys.argv[2:], "GET", None, {{}}
+path = next(word for word in words if word.startswith("repos/"))
+for name, value in zip(words, words[1:]):
+    if name == "--method":
+        method = value
+    if name == "--jq":
+        query = value
+    if name in ("-f", "-F"):
+        key, _, text = value.partition("=")
+        fields[key] = pathlib.Path(text[1:]).read_text() if text.startswith("@") else text
+if path == "repos/o/r/pulls":
+    assert method == "GET" and fields == {{"state": "open", "head": "someone:topic"}}, fields
+    answer = [{{"number": 7, "head": {{"sha": "abc"}}}}]
+elif path == "repos/o/r/issues/7/comments":
+    if method == "POST":
+        bot = {{"login": "github-actions[bot]"}}
+        comments.append({{"id": len(comments) + 1, "user": bot, "body": fields["body"]}})
+    answer = comments
+else:
+    assert method == "PATCH", method
+    comments[int(path.rpartition("/")[2]) - 1]["body"] = fields["body"]
+    answer = None
+store.write_text(json.dumps(comments))
+if query:
+    jq = ["jq", "--raw-output", query]
+    sys.exit(subprocess.run(jq, input=json.dumps(answer), text=True).returncode)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="there is no jq on this machine")
+def test_the_comment_is_written_once_and_then_replaced(tmp_path: Path) -> None:
+    store, text = tmp_path / "comments.json", tmp_path / "comment.md"
+    mine = {"id": 1, "user": {"login": "someone"}, "body": "<!-- review --> not yours"}
+    store.write_text(json.dumps([mine]))
+    program = tmp_path / "gh"
+    program.write_text(GITHUB.format(python=sys.executable, store=str(store)))
+    program.chmod(0o755)
+
+    def comment(commit: str = "abc") -> list[str]:
+        environment = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "GITHUB_REPOSITORY": "o/r",
+            "OWNER": "someone",
+            "BRANCH": "topic",
+            "COMMIT": commit,
+            "RUN": "https://example.org/run",
+        }
+        subprocess.run([FOLDER / "comment.sh", text], env=environment, check=True)
+        return [comment["body"] for comment in json.loads(store.read_text())]
+
+    text.write_text("### better, accepted\n")
+    kept, first = comment()
+    assert kept == mine["body"]
+    assert first.startswith("<!-- review -->\n### better, accepted\n")
+    assert "(https://example.org/run)" in first
+    text.write_text("### worse, refused by @someone\n" + "x" * 100_000)
+    kept, second = comment()
+    assert kept == mine["body"]
+    assert "### worse, refused by @\u200bsomeone" in second
+    assert len(second) < 65_536
+    # Nothing is told to a pull request that has moved on.
+    text.write_text("late")
+    assert comment("def") == [kept, second]
+
+
+# Stands in for the service only: issues are kept in a file.
+ISSUES = """#!{python}
+import json, pathlib, subprocess, sys
+store = pathlib.Path({store!r})
+issues = json.loads(store.read_text())
+words = sys.argv[2:]
+given = dict(zip(words, words[1:]))
+fields = dict(text.split("=", 1) for word, text in zip(words, words[1:]) if word == "-f")
+path = next(word for word in words if word.startswith("repos/"))
+method = given.get("--method", "GET")
+answer = None
+if method == "GET":
+    assert path == "repos/o/r/issues?state=open&creator=github-actions%5Bbot%5D", path
+    answer = [issue for issue in issues if issue["state"] == "open"]
+elif method == "POST":
+    assert path == "repos/o/r/issues", path
+    issues.append({{"number": len(issues) + 1, "state": "open", **fields}})
+else:
+    issues[int(path.rpartition("/")[2]) - 1].update(fields)
+store.write_text(json.dumps(issues))
+if "--jq" in given:
+    jq = ["jq", "--raw-output", given["--jq"]]
+    sys.exit(subprocess.run(jq, input=json.dumps(answer), text=True).returncode)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="there is no jq on this machine")
+def test_one_issue_tells_what_fails_until_it_is_well_again(tmp_path: Path) -> None:
+    store, program = tmp_path / "issues.json", tmp_path / "gh"
+    other = {"number": 1, "state": "open", "title": "Another", "body": None}
+    store.write_text(json.dumps([other]))
+    program.write_text(ISSUES.format(python=sys.executable, store=str(store)))
+    program.chmod(0o755)
+
+    def tell(**results: str) -> list[dict[str, Any]]:
+        environment = {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "GITHUB_REPOSITORY": "o/r",
+            "RESULTS": json.dumps({name: {"result": result} for name, result in results.items()}),
+            "RUN": "https://example.org/run",
+        }
+        subprocess.run([FOLDER / "tell.sh"], env=environment, check=True)
+        issues: list[dict[str, Any]] = json.loads(store.read_text())
+        assert issues[0] == other
+        return issues[1:]
+
+    assert tell(rerun="success", unlocked="success") == []
+    (issue,) = tell(rerun="success", unlocked="failure")
+    assert (issue["title"], issue["state"]) == ("The weekly checks fail", "open")
+    assert "[the last run](https://example.org/run): **unlocked**." in issue["body"]
+    (issue,) = tell(rerun="cancelled", unlocked="failure")
+    assert "**rerun, unlocked**" in issue["body"]
+    (issue,) = tell(rerun="success", unlocked="success")
+    assert issue["state"] == "closed"
+    # A closed one is history.
+    assert [issue["state"] for issue in tell(rerun="failure")] == ["closed", "open"]

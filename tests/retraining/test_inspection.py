@@ -1,0 +1,115 @@
+"""What is wrong or unusual in a batch is found before anything is trained on it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fashion_mnist.data import idx
+from fashion_mnist.data.idx import Uint8
+from retraining.inspection import NEAR, SHIFTED, distances, inspect
+from stages.download import HALVES
+
+Pair = tuple[Uint8, Uint8]
+
+
+@pytest.fixture
+def parts(raw: Path) -> tuple[Pair, Pair, Uint8]:
+    """Real images: a batch (100), a training set (200), a test set (100)."""
+    images, labels = idx.read_pair(*(raw / name for name in HALVES["train"]))
+    test, _ = idx.read_pair(*(raw / name for name in HALVES["t10k"]))
+    order = np.random.default_rng(0).permutation(len(labels))
+    images, labels = images[order], labels[order]
+    return (images[:100], labels[:100]), (images[100:], labels[100:]), test
+
+
+def test_a_good_batch(parts: tuple[Pair, Pair, Uint8]) -> None:
+    new, train, test = parts
+    found = inspect(*new, train, test)
+    assert found.images == sum(found.classes.values()) == 100
+    assert found.problems == []
+    assert found.oddities == []
+    assert found.drift.population_stability_index < SHIFTED
+    assert found.drift.chi_squared_p > 0.01
+    assert found.drift.mean_p > 0.01
+    assert found.drift.contrast_p > 0.01
+
+
+def test_images_of_the_test_set_are_a_leak(parts: tuple[Pair, Pair, Uint8]) -> None:
+    (images, labels), train, test = parts
+    images = images.copy()
+    images[[3, 8]] = test[[50, 7]]
+    found = inspect(images, labels, train, test)
+    assert found.problems == ["2 images are in the test set too: a leak (index 3, 8)"]
+
+
+def test_images_nearly_of_the_test_set_are_told(parts: tuple[Pair, Pair, Uint8]) -> None:
+    (images, labels), train, test = parts
+    images = images.copy()
+    noise = np.random.default_rng(0).normal(0, 5, (28, 28))
+    images[11] = np.clip(test[60] + noise, 0, 255)
+    images[12] = test[61][:, ::-1]
+    images[13] = np.clip(test[62] * 1.05, 0, 255)
+    found = inspect(images, labels, train, test)
+    assert found.problems == []
+    told = "3 images are nearly in the test set, or mirrored (index 11, 12, 13)"
+    assert found.oddities == [told]
+
+
+def test_distance_is_the_nearest_of_both_views() -> None:
+    generator = np.random.default_rng(0)
+    images, others = (generator.integers(0, 256, (n, 28, 28), np.uint8) for n in (7, 9))
+    expected = [
+        min(
+            np.sqrt(((view.astype(float) - other.astype(float)) ** 2).mean())
+            for view in (image, image[:, ::-1])
+            for other in others
+        )
+        for image in images
+    ]
+    assert distances(images, others) == pytest.approx(expected, rel=1e-4)
+    # Rounding does not make a number of it that is none.
+    assert distances(others, others) == pytest.approx(np.zeros(9), abs=NEAR / 10)
+
+
+def test_blank_images(parts: tuple[Pair, Pair, Uint8]) -> None:
+    (images, labels), train, test = parts
+    images = images.copy()
+    images[2], images[5] = 0, 200
+    problems = inspect(images, labels, train, test).problems
+    assert problems == ["2 images are of one grey value (index 2, 5)"]
+
+
+def test_images_that_are_known(parts: tuple[Pair, Pair, Uint8]) -> None:
+    (images, labels), train, test = parts
+    images = images.copy()
+    images[:7] = train[0][:7]
+    found = inspect(images, labels, train, test)
+    assert found.problems == []
+    assert found.oddities == ["7 images are in the training set already (index 0, 1, 2, 3, 4, ...)"]
+    found = inspect(*train, train, test)
+    assert found.problems == ["all images are in the training set already"]
+
+
+def test_images_that_are_there_twice(parts: tuple[Pair, Pair, Uint8]) -> None:
+    (images, labels), train, test = parts
+    images, labels = images.copy(), labels.copy()
+    images[20], labels[20] = images[10], labels[10]
+    found = inspect(images, labels, train, test)
+    assert found.problems == []
+    assert found.oddities == ["2 images are more than once in the batch (index 10, 20)"]
+    labels[20] = (labels[10] + 1) % 10
+    problems = inspect(images, labels, train, test).problems
+    assert problems == ["2 images are labelled in two ways (index 10, 20)"]
+
+
+def test_drift_of_classes_and_of_pixels(parts: tuple[Pair, Pair, Uint8]) -> None:
+    (images, labels), train, test = parts
+    few = np.flatnonzero(labels < 3)
+    found = inspect(images[few], labels[few], train, test)
+    assert found.drift.population_stability_index > SHIFTED
+    assert found.drift.chi_squared_p < 1e-6
+    dark = inspect(images // 3, labels, train, test)
+    assert dark.drift.population_stability_index < SHIFTED
+    assert dark.drift.mean_p < 1e-6
+    assert dark.drift.contrast_p < 1e-6

@@ -1,0 +1,242 @@
+"""Training gives the same bytes in every process, and ends with an error where it must."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from fashion_mnist.files import write_checksums
+from stages import train
+from tests.conftest import Pipeline
+
+OUTPUTS = (
+    "data/model/model.keras",
+    "metrics/train.json",
+    "metrics/history.csv",
+    "metrics/steps.csv",
+)
+SMALL = {
+    "convolutions": [{"channels": 4, "stride": 2, "pool": 2}],
+    "dense": [{"units": 10, "dropout": 0.2, "activation": "softmax"}],
+}
+PLAIN = {
+    "optimizer": {"name": "adam"},
+    "schedule": {"name": "constant"},
+    "augmentation": None,
+    "selection": None,
+}
+
+
+def small(pipeline: Pipeline, **settings: Any) -> Pipeline:
+    """Let the pipeline train a small model with BatchNorm and dropout, without any trick."""
+    model = {"model": "fashion_cnn", "arguments": SMALL}
+    pipeline.params["train"] |= model | PLAIN | settings
+    pipeline.set("train.seed", 27)
+    return pipeline
+
+
+def outputs(pipeline: Pipeline) -> list[bytes]:
+    return [(pipeline.folder / name).read_bytes() for name in OUTPUTS]
+
+
+def metrics(pipeline: Pipeline) -> dict[str, Any]:
+    return json.loads((pipeline.folder / "metrics/train.json").read_text())
+
+
+def test_default_recipe_gives_the_same_bytes_in_another_process(
+    finished: Pipeline, copy: Pipeline
+) -> None:
+    for name in OUTPUTS:
+        (copy.folder / name).unlink()
+    done = copy.run("train", PYTHONHASHSEED="1", TF_ENABLE_ONEDNN_OPTS="0", OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    assert outputs(copy) == outputs(finished)
+    assert "Total params: 164,440" in done.stdout
+    assert "Epoch 2/2" in done.stdout
+
+
+def test_model_loads_and_predicts_what_was_scored(keras: Any, finished: Pipeline) -> None:
+    model = keras.saving.load_model(finished.folder / "data/model/model.keras")
+    images = np.load(finished.folder / "data/prepared/test/images.npy")
+    views = [model.predict(view, verbose=0) for view in (images, images[:, :, ::-1])]
+    probabilities = np.mean(views, axis=0)
+    table = pd.read_csv(finished.folder / "metrics/predictions.csv")
+    assert np.allclose(probabilities.max(axis=1), table["confidence"], atol=1e-6)
+
+
+def test_metrics_tell_cost_and_result(finished: Pipeline) -> None:
+    found = metrics(finished)
+    history = pd.read_csv(finished.folder / "metrics/history.csv")
+    assert history["epoch"].tolist() == [1, 2]
+    # The whitening kernel, and mean and variance of each channel of BatchNorm, do not learn.
+    fixed = 32 + 2 * 2 * (24 + 48 + 96)
+    assert found["parameters"] == {
+        "total": 164_440,
+        "trainable": 164_440 - fixed,
+        "non_trainable": fixed,
+    }
+    # Multiply-adds of the convolutions and the dense layer, twice; the rest is BatchNorm and such.
+    products = 27**2 * 4 * 8 + 96 * 10
+    for side, inputs, width in ((27, 8, 24), (13, 24, 48), (6, 48, 96)):
+        products += 9 * (side**2 * inputs * width + (side // 2) ** 2 * width**2)
+    products *= 2
+    assert products < found["flops_per_image"] < 1.03 * products
+    # Half of 200 images, in batches of 32.
+    assert found["steps"] == 2 * 4
+    assert found["images_seen"] == 2 * 100
+    assert found["saved_epoch"] == 2
+    assert found["best_epoch"] == history["val_accuracy"].argmax() + 1
+    last = history.iloc[1]
+    assert found["train"] == {"accuracy": last["accuracy"], "loss": last["loss"]}
+    assert found["validation"] == {"accuracy": last["val_accuracy"], "loss": last["val_loss"]}
+
+
+def test_best_epoch_is_kept(keras: Any, copy: Pipeline) -> None:
+    # A rate so high that later epochs are worse.
+    rate = {"name": "sgd", "learning_rate": 2.0, "momentum": 0.9}
+    small(copy, epochs=6, select="best", optimizer=rate).run_all("train")
+    history = pd.read_csv(copy.folder / "metrics/history.csv")
+    best = int(history["val_accuracy"].argmax())
+    assert best < 5, "this test needs a training whose last epoch is not the best"
+    assert metrics(copy)["saved_epoch"] == metrics(copy)["best_epoch"] == best + 1
+    assert metrics(copy)["validation"]["accuracy"] == history["val_accuracy"].max()
+    model = keras.saving.load_model(copy.folder / "data/model/model.keras")
+    images = np.load(copy.folder / "data/prepared/validation/images.npy")
+    labels = np.load(copy.folder / "data/prepared/validation/labels.npy").argmax(axis=1)
+    accuracy = (model.predict(images, verbose=0).argmax(axis=1) == labels).mean()
+    assert accuracy == pytest.approx(history["val_accuracy"].max())
+
+
+def test_seed_changes_the_model_and_nothing_else_does(copy: Pipeline) -> None:
+    small(copy, epochs=1).run_all("train")
+    first = outputs(copy)
+    copy.run_all("train")
+    assert outputs(copy) == first
+    copy.set("train.seed", 28)
+    copy.run_all("train")
+    assert outputs(copy)[0] != first[0]
+
+
+def test_without_validation(copy: Pipeline) -> None:
+    copy.set("split.size", 0)
+    copy.set("split.role", "validation")
+    small(copy, epochs=1).run_all("split", "preprocess", "train", "evaluate")
+    assert "validation" not in metrics(copy)
+    assert "best_epoch" not in metrics(copy)
+    history = pd.read_csv(copy.folder / "metrics/history.csv")
+    assert list(history) == ["epoch", "accuracy", "loss"]
+    copy.set("train.select", "best")
+    copy.refuses("train", "train.select: got 'best', expected 'last': nothing validates")
+
+
+def test_every_loss_trains(copy: Pipeline) -> None:
+    for loss in ("categorical_focal_crossentropy", "mean_squared_error"):
+        small(copy, epochs=1, loss=loss).run_all("train")
+
+
+def test_sparse_labels_train_the_same_model(copy: Pipeline) -> None:
+    found = []
+    for loss in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
+        small(copy, loss=loss).run_all("train")
+        found.append(pd.read_csv(copy.folder / "metrics/history.csv"))
+    assert np.allclose(*found, atol=1e-4)
+
+
+def test_steps_end_the_training_within_an_epoch(copy: Pipeline) -> None:
+    """200 images in batches of 32 are seven steps, the last of eight images."""
+    small(copy, epochs=3, steps=10).run_all("train")
+    assert metrics(copy)["steps"] == 10
+    assert metrics(copy)["images_seen"] == 200 + 3 * 32
+    assert pd.read_csv(copy.folder / "metrics/history.csv")["epoch"].tolist() == [1, 2]
+    curve = pd.read_csv(copy.folder / "metrics/steps.csv")
+    assert curve["step"].tolist() == list(range(1, 11))
+    copy.set("train.steps", 22)
+    copy.refuses("train", "train.steps: got 22, expected at most 21", "train.epochs: 3")
+
+
+def test_loss_of_each_step_adds_up_to_that_of_the_epoch(copy: Pipeline) -> None:
+    small(copy, epochs=2).run_all("train")
+    history = pd.read_csv(copy.folder / "metrics/history.csv")
+    curve = pd.read_csv(copy.folder / "metrics/steps.csv")
+    images = np.array([32] * 6 + [8])
+    for epoch, loss in enumerate(history["loss"]):
+        found = curve["loss"][7 * epoch : 7 * epoch + 7]
+        assert np.average(found, weights=images) == pytest.approx(loss, abs=1e-5)
+        assert found.std() > 0.01
+
+
+def test_many_steps_are_averaged() -> None:
+    own = np.arange(1, 1302, dtype=float)
+    images = np.where(np.arange(1301) % 2, 10, 30)
+    running = np.concatenate(
+        [
+            (own[part] * images[part]).cumsum() / images[part].cumsum()
+            for part in (slice(0, 700), slice(700, None))
+        ]
+    )
+    epochs = np.where(np.arange(1301) < 700, 1, 2)
+    found = train.loss_by_step(pd.DataFrame({"epoch": epochs, "images": images, "loss": running}))
+    assert len(found) == 434
+    assert found["step"].tolist()[:2] == [3, 6]
+    assert found["step"].iloc[-1] == 1301
+    assert found["loss"].iloc[0] == pytest.approx((1 * 30 + 2 * 10 + 3 * 30) / 70)
+    assert found["loss"].iloc[-1] == pytest.approx((1300 * 10 + 1301 * 30) / 40)
+
+
+def test_convnet_is_trained_on_logits(copy: Pipeline) -> None:
+    """convnet starts with a cost of tens of thousands, which clipped probabilities would hide."""
+    copy.params["train"] |= {"model": "convnet", "arguments": {}} | PLAIN
+    copy.set("train.epochs", 1)
+    copy.run_all("train")
+    assert pd.read_csv(copy.folder / "metrics/steps.csv")["loss"][0] > 1000
+
+
+def test_another_section_of_another_file(copy: Pipeline) -> None:
+    section = copy.params["train"] | {"model": "dense", "arguments": {}, "epochs": 1}
+    YAML(typ="safe").dump({"a": {"b": section}}, copy.folder / "other.yaml")
+    copy.commands["train"] += " --params other.yaml --section a.b"
+    copy.run_all("train")
+    assert metrics(copy)["parameters"]["total"] == 101_770
+    copy.commands["train"] += ".c"
+    copy.refuses("train", "other.yaml: no section 'a.b.c'")
+
+
+def test_loss_that_becomes_nan(copy: Pipeline) -> None:
+    small(copy, optimizer={"name": "sgd", "learning_rate": 1e30}, loss="mean_squared_error")
+    copy.refuses("train", "the loss became", "in epoch", "a lower train.optimizer.learning_rate")
+
+
+def test_not_a_number_in_the_images(copy: Pipeline) -> None:
+    path = copy.folder / "data/prepared/train/images.npy"
+    images = np.load(path)
+    images[42, 3, 3, 0] = np.nan
+    np.save(path, images)
+    write_checksums(path.parent)
+    copy.refuses("train", "data/prepared/train/images.npy: row 42 holds a value that is not finite")
+
+
+def test_unknown_argument_and_model(copy: Pipeline) -> None:
+    copy.set("train.arguments", {"depth": 3})
+    copy.refuses("train", "train.arguments.depth: unknown key")
+    copy.set("train.model", "resnet")
+    copy.refuses("train", "train.model: got 'resnet', expected one of cnn_1, cnn_2")
+
+
+def test_missing_input(copy: Pipeline) -> None:
+    (copy.folder / "data/prepared/validation/labels.npy").unlink()
+    copy.refuses("train", "data/prepared/validation/SHA256SUMS: is of ['images.npy', ")
+
+
+def test_parameters_and_data_are_checked_before_tensorflow_loads(copy: Pipeline) -> None:
+    copy.set("train.epochs", 0)
+    hidden = copy.folder / "hidden"
+    hidden.mkdir()
+    (hidden / "tensorflow.py").write_text("raise RuntimeError('loaded')")
+    done = copy.run("train", PYTHONPATH=f"{hidden}:{Path(__file__).parent.parent}")
+    assert done.returncode == 1
+    assert "train.epochs: got 0" in done.stderr
+    assert "RuntimeError" not in done.stderr
