@@ -1,11 +1,15 @@
-"""Reads from git what a revision says about itself, and finds the revision to compare with."""
+"""Reads the files of a commit or of the working tree, and finds the commit to compare with."""
 
-import subprocess
+import json
 from pathlib import Path
+from typing import Any, NoReturn
 
 from fashion_mnist.errors import InputError
+from fashion_mnist.params import parse
+from repository.commands import git
 
-MAIN = ("main", "origin/main")  # the second where only the branch under review is checked out
+# In a clone of one branch, only the remote's main exists.
+MAIN = ("main", "origin/main")
 
 
 class Revision:
@@ -13,7 +17,7 @@ class Revision:
 
     Args:
         root: Top folder of the repository.
-        name: What to call it in messages.
+        name: What messages call it.
         commit: Its full hash; None for the working tree.
     """
 
@@ -31,27 +35,62 @@ class Revision:
         try:
             if self.commit is None:
                 return (self.root / path).read_text(encoding="utf-8")
-            return _git(self.root, "show", f"{self.commit}:{path}")
+            return git("show", f"{self.commit}:{path}", cwd=self.root)
         except (OSError, InputError) as error:
             raise InputError(f"{self.name} has no {path}") from error
         except UnicodeDecodeError as error:
             raise InputError(f"{self.name}: {path} is not a text file") from error
 
+    def json(self, path: str) -> dict[str, Any]:
+        """Return the content of a JSON file that holds an object.
+
+        Raises:
+            InputError: The file is missing, is not JSON, holds no object, or holds a number that
+                is not finite.
+        """
+
+        def reject(constant: str) -> NoReturn:
+            raise InputError(f"{self.name}: {path} holds {constant}, expected finite numbers")
+
+        try:
+            content = json.loads(self.read(path), parse_constant=reject)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{self.name}: {path} is not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{self.name}: {path} holds no object")
+        return content
+
+    def yaml(self, path: str) -> dict[str, Any]:
+        """Return the content of a YAML file that holds sections.
+
+        Raises:
+            InputError: The file is missing, is not YAML, or holds no sections.
+        """
+        content = parse(self.read(path), f"{self.name}: {path}")
+        if not isinstance(content, dict):
+            raise InputError(f"{self.name}: {path} holds no sections")
+        return content
+
     def files(self, folder: str) -> list[str]:
-        """Return the paths of the files in a folder, sorted; none where there is no such folder."""
+        """Return the paths of the files in a folder, sorted; empty if there is no such folder."""
         if self.commit is None:
             inside = (self.root / folder).glob("*")
             return sorted(f"{folder}/{path.name}" for path in inside if path.is_file())
-        return _git(self.root, "ls-tree", "--name-only", self.commit, f"{folder}/").splitlines()
+        return git("ls-tree", "--name-only", self.commit, f"{folder}/", cwd=self.root).splitlines()
 
 
 def root(folder: Path) -> Path:
-    """Return the top folder of the git repository that `folder` is in.
+    """Return the top folder of the git repository that contains `folder`.
 
     Raises:
-        InputError: It is in none.
+        InputError: `folder` is in no repository.
     """
-    return Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
+    return Path(git("rev-parse", "--show-toplevel", cwd=folder).rstrip("\n"))
+
+
+def working_tree(root: Path, name: str = "working tree") -> Revision:
+    """Return the files as they are now, whatever is committed."""
+    return Revision(root, name, None)
 
 
 def resolve(root: Path, name: str) -> Revision:
@@ -66,40 +105,44 @@ def resolve(root: Path, name: str) -> Revision:
     return Revision(root, name, commit)
 
 
-def clean(root: Path, besides: str = "") -> bool:
-    """Return whether the files that git tracks, besides one, are as they were committed."""
-    where = [".", f":(exclude){besides}"] if besides else []
-    return not _git(root, "status", "--porcelain", "--untracked-files=no", "--", *where)
+def clean(root: Path, ignore: str = "") -> bool:
+    """Return whether the files that git tracks are as committed.
+
+    Args:
+        root: Top folder of the repository.
+        ignore: Path of a file whose changes do not count.
+    """
+    where = [".", f":(exclude){ignore}"] if ignore else []
+    return not git("status", "--porcelain", "--untracked-files=no", "--", *where, cwd=root)
 
 
 def tracked(root: Path) -> set[str]:
     """Return the paths of the files that git tracks."""
-    return set(_git(root, "ls-files").splitlines())
+    return set(git("ls-files", cwd=root).splitlines())
 
 
 def head(root: Path) -> Revision:
-    """Return the working tree, or the commit that it is, where nothing was changed."""
-    commit = resolve(root, "HEAD")
-    return commit if clean(root) else Revision(root, "working tree", None)
+    """Return the last commit, or the working tree if it differs."""
+    return resolve(root, "HEAD") if clean(root) else working_tree(root)
 
 
 def base(head: Revision) -> Revision:
-    """Return what `head` is to be compared with.
+    """Return what `head` is compared with by default.
 
-    That is the commit where its branch left main. On main it is the commit before, or the last
-    commit where `head` is the working tree.
+    On a branch, the commit where it left main. On main, the commit before; for a working tree on
+    main, the last commit.
 
     Raises:
         InputError: There is no branch main, or no such commit in this clone.
     """
     tip = head.commit or resolve(head.root, "HEAD").commit or ""
-    trunks = [commit for name in MAIN if (commit := _commit(head.root, name))]
-    if not trunks:
+    mains = [commit for name in MAIN if (commit := _commit(head.root, name))]
+    if not mains:
         raise InputError(
             f"no branch {' or '.join(MAIN)} to compare with, name a revision{_shallow(head.root)}"
         )
     try:
-        found = _git(head.root, "merge-base", tip, trunks[0]).strip()
+        found = git("merge-base", tip, mains[0], cwd=head.root).strip()
     except InputError as error:
         raise InputError(f"no commit in common with main{_shallow(head.root)}") from error
     if found != tip:
@@ -111,19 +154,13 @@ def base(head: Revision) -> Revision:
 
 def _commit(root: Path, name: str) -> str | None:
     try:
-        found = _git(root, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        return git(
+            "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}", cwd=root
+        ).strip()
     except InputError:
         return None
-    return found.strip()
 
 
 def _shallow(root: Path) -> str:
-    shallow = _git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
+    shallow = git("rev-parse", "--is-shallow-repository", cwd=root).strip() == "true"
     return ": this clone is shallow, run `git fetch --unshallow`" if shallow else ""
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
-    if done.returncode:
-        raise InputError(" ".join(done.stderr.decode(errors="replace").split()))
-    return done.stdout.decode()

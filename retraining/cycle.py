@@ -26,19 +26,19 @@ from fashion_mnist.data import prepared
 from fashion_mnist.data.idx import Uint8
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import sha256
-from repository import clones, revisions
+from repository import clones, dvc_lock, revisions
+from repository.commands import dvc, output, run
 from repository.revisions import Revision
 from retraining import inbox, inspection, ledger
 from retraining.inbox import Batch
 from retraining.inspection import Inspection
 from retraining.ledger import Entry
-from review import card, changes, comparison, comparison_text, evidence, rules, spread
+from review import card, comparison, comparison_text, evidence, rules, spread
 from review.comparison import Comparison
 from stages import evaluate, preprocess
 
 PLACE = Path(".dvc/tmp/retrain")
 REMOTE = "origin"
-MODEL = "data/model/model.keras"
 ROUNDS = 3  # of training, as often as main moves meanwhile
 
 
@@ -97,7 +97,7 @@ def retrain(
     Raises:
         InputError: Another retraining is at work, the inbox cannot be read, or a command failed.
     """
-    remote = REMOTE if push and REMOTE in clones.output("git", "remote", cwd=root).split() else None
+    remote = REMOTE if push and REMOTE in output("git", "remote", cwd=root).split() else None
     with _alone(root):
         for _ in range(ROUNDS):
             main = _main(root, remote)
@@ -119,7 +119,7 @@ def _try(
     """Do it from one commit of main; None if main is another one when it comes to proposing."""
     champion = evidence.gather(main)
     settings = rules.read(champion.parameters, main.name)
-    model = changes.hashes(champion.lock["train"]["outs"])[MODEL]
+    model = dvc_lock.outputs(champion.lock, "train")[dvc_lock.MODEL]
     if change:
         waiting = [_as_batch(change)]
     else:
@@ -134,7 +134,7 @@ def _try(
     folder = root / PLACE / "clone"
     with clones.clone(root, main.commit or "", folder):
         _configure(root, folder)
-        clones.dvc("repro", "--pull", "dvc.yaml", cwd=folder)
+        dvc("repro", "--pull", "dvc.yaml", cwd=folder)
         if not revisions.clean(folder):
             raise InputError(f"{main.name} does not give what is committed: see `git status`")
         if change:
@@ -219,7 +219,10 @@ def ask(folder: Path, images: Uint8, labels: Uint8, mirrored: bool) -> Opinion:
         # Keras tells its progress on standard output, where the answer goes.
         with redirect_stdout(sys.stderr):
             answers = evaluate.predict(
-                model_file.load(folder / MODEL), prepared.load(scratch / "prepared"), 256, mirrored
+                model_file.load(folder / dvc_lock.MODEL),
+                prepared.load(scratch / "prepared"),
+                256,
+                mirrored,
             )
     return Opinion(
         agreement=float((answers.argmax(axis=1) == labels).mean()),
@@ -233,7 +236,7 @@ def _challenge(folder: Path, champion: evidence.Evidence, batches: list[Batch]) 
     listed = champion.parameters["download"].get("batches") or []
     listed = [*listed, *(batch.accepted(day) for batch in batches)]
     recipes.rewrite(folder / "params.yaml", {"download": {"batches": listed}})
-    clones.dvc("repro", "dvc.yaml", cwd=folder)
+    dvc("repro", "dvc.yaml", cwd=folder)
     return comparison.compare(champion, evidence.gather(Revision(folder, "challenger", None)))
 
 
@@ -248,17 +251,17 @@ def _challenge_by_recipe(
     name = champion.revision.name
     champion = evidence.gather(Revision(folder, name, revisions.resolve(folder, "HEAD").commit))
     recipes.rewrite(folder / "params.yaml", recipes.read(change.recipe))
-    clones.dvc("repro", "dvc.yaml", cwd=folder)
+    dvc("repro", "dvc.yaml", cwd=folder)
     # A spread is that of a commit.
     _record(folder, "challenger")
     spread.measure(folder, change.seeds, None, kept)
-    clones.run("git", "reset", "--quiet", "--soft", "HEAD~1", cwd=folder)
+    run("git", "reset", "--quiet", "--soft", "HEAD~1", cwd=folder)
     return comparison.compare(champion, evidence.gather(Revision(folder, "challenger", None)))
 
 
 def _record(folder: Path, message: str) -> None:
-    clones.run("git", "add", "--all", cwd=folder)
-    clones.run("git", *ledger.SIGNATURE, "commit", "--quiet", "--message", message, cwd=folder)
+    run("git", "add", "--all", cwd=folder)
+    run("git", *ledger.SIGNATURE, "commit", "--quiet", "--message", message, cwd=folder)
 
 
 def _objections(folder: Path, found: Comparison) -> list[str]:
@@ -266,7 +269,7 @@ def _objections(folder: Path, found: Comparison) -> list[str]:
     if not found.accepted:
         return [text for text in comparison_text.sentences(found) if text.startswith("Refused")]
     before = (folder / evidence.PREDICTIONS).read_bytes()
-    clones.dvc("repro", "--force", "--single-item", "--no-run-cache", "evaluate", cwd=folder)
+    dvc("repro", "--force", "--single-item", "--no-run-cache", "evaluate", cwd=folder)
     if (folder / evidence.PREDICTIONS).read_bytes() != before:
         return ["the saved model gives other answers when it is loaded again"]
     return []
@@ -283,7 +286,7 @@ def _commit(root: Path, folder: Path, good: list[Judged], found: Comparison) -> 
     side = evidence.gather(Revision(folder, "challenger", None))
     (folder / card.CARD).write_text(card.render(side), encoding="utf-8")
     _record(folder, message)
-    clones.run("git", "fetch", "--quiet", str(folder), f"+HEAD:refs/heads/{name}", cwd=root)
+    run("git", "fetch", "--quiet", str(folder), f"+HEAD:refs/heads/{name}", cwd=root)
     return name
 
 
@@ -296,23 +299,23 @@ def _propose(
     text.write_text(body, encoding="utf-8")
     gh = ["gh", "pr", "create", "--base", "main", "--head", branch, "--title", title]
     gh += ["--body-file", str(text)]
-    stores = clones.output(sys.executable, "-m", "dvc", "remote", "list", cwd=folder).strip()
+    stores = output(sys.executable, "-m", "dvc", "remote", "list", cwd=folder).strip()
     if remote is None:
         first = ["dvc push dvc.yaml"] * bool(stores)
         return [*first, f"git push {REMOTE} {branch}", shlex.join(gh)]
     # Data first: a branch whose data are lost on the way would be worse than none.
     if stores:
-        clones.dvc("push", "dvc.yaml", cwd=folder)
+        dvc("push", "dvc.yaml", cwd=folder)
     else:
         _say(
             "there is no DVC remote: whoever takes the branch has to run the pipeline for its data"
         )
-    clones.run("git", "push", "--quiet", remote, f"+{branch}:refs/heads/{branch}", cwd=root)
+    run("git", "push", "--quiet", remote, f"+{branch}:refs/heads/{branch}", cwd=root)
     if not shutil.which("gh"):
         return [shlex.join(gh)]
-    opened = clones.output("gh", "pr", "list", "--head", branch, "--json", "number", cwd=root)
+    opened = output("gh", "pr", "list", "--head", branch, "--json", "number", cwd=root)
     if opened.strip() == "[]":
-        clones.run(*gh, cwd=root)
+        run(*gh, cwd=root)
     return []
 
 
@@ -402,7 +405,7 @@ def _alone(root: Path) -> Iterator[None]:
 
 def _main(root: Path, remote: str | None) -> Revision:
     if remote:
-        clones.run("git", "fetch", "--quiet", remote, cwd=root)
+        run("git", "fetch", "--quiet", remote, cwd=root)
         return revisions.resolve(root, f"{remote}/main")
     return revisions.resolve(root, "main")
 

@@ -3,13 +3,13 @@
 A branch outlives the clone of a scheduled job, and no working tree is touched to write to it.
 """
 
-import subprocess
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fashion_mnist.errors import InputError
+from repository.commands import git, succeeds
 
 BRANCH = "retrain-ledger"
 FILE = "ledger.jsonl"
@@ -51,12 +51,12 @@ def read(root: Path, remote: str | None) -> list[Entry]:
         InputError: A line is none of ours.
     """
     if remote:
-        # There may be none yet.
-        _git(root, "fetch", "--quiet", remote, f"+{REF}:refs/remotes/{remote}/{BRANCH}")
+        # The remote may have no ledger yet.
+        succeeds("git", "fetch", remote, f"+{REF}:refs/remotes/{remote}/{BRANCH}", cwd=root)
     found: dict[str, Entry] = {}
     for ref in (f"refs/remotes/{remote}/{BRANCH}", REF) if remote else (REF,):
-        done = _git(root, "cat-file", "blob", f"{ref}:{FILE}")
-        for number, line in enumerate(done.stdout.splitlines() if not done.returncode else [], 1):
+        content = git("cat-file", "blob", f"{ref}:{FILE}", cwd=root) if _tip(root, ref) else ""
+        for number, line in enumerate(content.splitlines(), 1):
             try:
                 found[line] = Entry.model_validate_json(line)
             except ValidationError as error:
@@ -75,32 +75,21 @@ def append(root: Path, remote: str | None, entries: list[Entry]) -> None:
         known = read(root, remote)
         lines = [entry.model_dump_json() for entry in [*known, *entries]]
         content = "".join(f"{line}\n" for line in dict.fromkeys(lines))
-        blob = _must(root, "hash-object", "-w", "--stdin", text=content)
-        tree = _must(root, "mktree", text=f"100644 blob {blob}\t{FILE}\n")
+        blob = git("hash-object", "-w", "--stdin", cwd=root, text=content).strip()
+        tree = git("mktree", cwd=root, text=f"100644 blob {blob}\t{FILE}\n").strip()
         tips = [f"refs/remotes/{remote}/{BRANCH}"] * bool(remote) + [REF]
         parents = dict.fromkeys(tip for ref in tips if (tip := _tip(root, ref)))
         options = [word for parent in parents for word in ("-p", parent)]
         message = f"{len(entries)} more" if len(entries) > 1 else entries[0].batch
-        commit = _must(root, *SIGNATURE, "commit-tree", tree, *options, "-m", message)
-        _must(root, "update-ref", REF, commit)
-        if not remote or not _git(root, "push", "--quiet", remote, f"{REF}:{REF}").returncode:
+        commit = git(*SIGNATURE, "commit-tree", tree, *options, "-m", message, cwd=root).strip()
+        git("update-ref", REF, commit, cwd=root)
+        if not remote or succeeds("git", "push", remote, f"{REF}:{REF}", cwd=root):
             return
     raise InputError(f"{remote} does not take branch {BRANCH}; it is kept here")
 
 
 def _tip(root: Path, ref: str) -> str | None:
-    done = _git(root, "rev-parse", "--quiet", "--verify", f"{ref}^{{commit}}")
-    return done.stdout.strip() or None
-
-
-def _git(root: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["git", *arguments], cwd=root, input=text, capture_output=True, text=True, check=False
-    )
-
-
-def _must(root: Path, *arguments: str, text: str = "") -> str:
-    done = _git(root, *arguments, text=text)
-    if done.returncode:
-        raise InputError(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
-    return done.stdout.strip()
+    try:
+        return git("rev-parse", "--quiet", "--verify", f"{ref}^{{commit}}", cwd=root).strip()
+    except InputError:
+        return None

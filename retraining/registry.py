@@ -9,12 +9,9 @@ import gto.api
 from gto.exceptions import ArtifactNotFound, GTOException
 
 from fashion_mnist.errors import InputError
-from repository import revisions
-from repository.revisions import Revision
-from review import changes, evidence
+from repository import dvc_lock, revisions
 
 NAME = "model"  # under `artifacts` in dvc.yaml
-MODEL = "data/model/model.keras"
 
 
 def register(root: Path) -> str:
@@ -33,7 +30,7 @@ def register(root: Path) -> str:
     head = revisions.resolve(root, "HEAD")
     try:
         latest = _latest(root)
-        if latest and model(revisions.resolve(root, latest)) == model(head):
+        if latest and dvc_lock.model(revisions.resolve(root, latest)) == dvc_lock.model(head):
             return f"the model is that of {latest}"
         made = gto.api.register(
             root,
@@ -41,24 +38,11 @@ def register(root: Path) -> str:
             "HEAD",
             version=None if latest else "v1.0.0",
             bump_minor=bool(latest),
-            message=f"Model {model(head)}",
+            message=f"Model {dvc_lock.model(head)}",
         )
     except GTOException as error:
         raise InputError(f"gto: {error}") from error
     return f"{made.tag}: push it with `git push origin {made.tag}`"
-
-
-def model(revision: Revision) -> str:
-    """Return the MD5 of a revision's model.
-
-    Raises:
-        InputError: dvc.lock does not tell.
-    """
-    lock = evidence.read_yaml(revision, "dvc.lock").get("stages", {})
-    found = changes.hashes(lock.get("train", {}).get("outs", [])).get(MODEL)
-    if found is None:
-        raise InputError(f"{revision.name}: dvc.lock does not say what {MODEL} is")
-    return found
 
 
 def _latest(root: Path) -> str | None:

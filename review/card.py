@@ -10,11 +10,11 @@ from ruamel.yaml import YAML
 from statsmodels.stats.proportion import proportion_confint
 
 from fashion_mnist.dataset import KEYS, NAMES
-from review import changes, evidence, spread
+from repository import dvc_lock
+from review import spread
 from review.evidence import Evidence
 
 CARD = "metrics/model_card.md"
-MODEL = "data/model/model.keras"
 TEMPLATE = Path(__file__).with_name("card.md")
 
 
@@ -26,7 +26,7 @@ def render(side: Evidence) -> str:
     """
     revision = side.revision
     metrics = {
-        name: evidence.read_json(revision, f"metrics/{name}.json")
+        name: revision.json(f"metrics/{name}.json")
         for name in ("download", "split", "train", "evaluate")
     }
     classes = [_row(side, label, metrics["evaluate"]) for label in range(len(KEYS))]
@@ -41,7 +41,7 @@ def render(side: Evidence) -> str:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         train=side.parameters["train"],
         role=side.parameters["split"]["role"],
-        md5=changes.hashes(side.lock["train"]["outs"])[MODEL],
+        md5=dvc_lock.outputs(side.lock, "train")[dvc_lock.MODEL],
         scores=metrics["evaluate"],
         cost=metrics["train"],
         sets=metrics["split"],

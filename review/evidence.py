@@ -1,9 +1,8 @@
 """What a revision says about its model, read from git and checked against itself."""
 
 import io
-import json
 import math
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 
 from fashion_mnist.dataset import KEYS
 from fashion_mnist.errors import InputError
-from fashion_mnist.params import parse
+from repository import dvc_lock
 from repository.revisions import Revision
-from review import changes, statistics
+from review import statistics
 from review.statistics import Answers
 
 TEST_SET = "data/split/test.npz"
@@ -54,11 +53,9 @@ def gather(revision: Revision) -> Evidence:
         InputError: A file is missing or damaged, the metrics were made with other parameters, or
             the predictions have other scores than evaluate.json.
     """
-    parameters = read_yaml(revision, "params.yaml")
-    lock = read_yaml(revision, "dvc.lock").get("stages")
-    if not isinstance(lock, dict):
-        raise InputError(f"{revision.name}: dvc.lock has no section 'stages'")
-    outdated = changes.outdated(lock, {"params.yaml": parameters})
+    parameters = revision.yaml("params.yaml")
+    lock = dvc_lock.stages(revision)
+    outdated = dvc_lock.outdated(lock, {"params.yaml": parameters})
     if outdated:
         raise InputError(
             f"{revision.name}: dvc.lock was made with another {outdated[0]} than is in "
@@ -104,40 +101,9 @@ def recalls(answers: Answers) -> list[float]:
     return [float(answers.right[answers.labels == label].mean()) for label in range(len(KEYS))]
 
 
-def read_json(revision: Revision, path: str) -> dict[str, Any]:
-    """Return the content of a JSON file that holds an object.
-
-    Raises:
-        InputError: It is missing, no JSON, no object, or holds a number that is not finite.
-    """
-
-    def refuse(constant: str) -> NoReturn:
-        raise InputError(f"{revision.name}: {path} holds {constant}, expected finite numbers")
-
-    try:
-        content = json.loads(revision.read(path), parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{revision.name}: {path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{revision.name}: {path} holds no object")
-    return content
-
-
-def read_yaml(revision: Revision, path: str) -> dict[str, Any]:
-    """Return the content of a YAML file that holds sections.
-
-    Raises:
-        InputError: It is missing, no YAML, or holds none.
-    """
-    content = parse(revision.read(path), f"{revision.name}: {path}")
-    if not isinstance(content, dict):
-        raise InputError(f"{revision.name}: {path} holds no sections")
-    return content
-
-
 def _numbers(revision: Revision, path: str) -> dict[str, float]:
     stem = path.removeprefix("metrics/").removesuffix(".json")
-    leaves = changes.flat(read_json(revision, path), stem)
+    leaves = dvc_lock.flat(revision.json(path), stem)
     return {name: leaf for name, leaf in leaves.items() if isinstance(leaf, int | float)}
 
 
@@ -198,7 +164,7 @@ def _agree(revision: Revision, answers: Answers, bins: int, metrics: dict[str, f
 
 
 def _test_set(side: Evidence) -> str:
-    hashes = changes.hashes(side.lock.get("evaluate", {}).get("deps", []))
+    hashes = dvc_lock.dependencies(side.lock, "evaluate")
     if TEST_SET not in hashes:
         raise InputError(f"{side.revision.name}: dvc.lock does not say what {TEST_SET} is")
     return hashes[TEST_SET]

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fashion_mnist.errors import InputError
-from repository import clones, revisions
+from repository import clones, dvc_lock, revisions
+from repository.commands import dvc
 from repository.revisions import Revision
-from review import changes, evidence, machine, verify
+from review import machine, verify
 from review.machine import Machine
 
 FOLDER = ".dvc/tmp/rerun"
@@ -85,7 +86,7 @@ def rerun(root: Path, names: list[str]) -> Rerun:
     here, recorded = machine.here(), machine.recorded(root)
     folder = root / FOLDER
     with clones.clone(root, head.commit or "", folder):
-        clones.dvc("repro", "--force", "--no-run-cache", *(names or ["dvc.yaml"]), cwd=folder)
+        dvc("repro", "--force", "--no-run-cache", *(names or ["dvc.yaml"]), cwd=folder)
         tree = Revision(folder, "rerun", None)
         made = {
             name: entry
@@ -94,19 +95,19 @@ def rerun(root: Path, names: list[str]) -> Rerun:
         }
         differing, beyond = set(), []
         for name, entry in made.items():
-            expected = changes.hashes(committed.get(name, {}).get("outs", []))
-            for path, digest in changes.hashes(entry["outs"]).items():
+            expected = dvc_lock.outputs(committed, name)
+            for path, digest in dvc_lock.hashes(entry["outs"]).items():
                 if expected.get(path) == digest:
                     continue
                 differing.add((name, path))
                 if path.endswith(".json") and path in expected:
-                    before, after = (evidence.read_json(side, path) for side in (head, tree))
+                    before, after = (side.json(path) for side in (head, tree))
                     beyond += [f"{path}: {text}" for text in far(before, after)]
     outputs = []
     for name, entry in made.items():
-        expected = changes.hashes(committed.get(name, {}).get("outs", []))
+        expected = dvc_lock.outputs(committed, name)
         may_differ = here != recorded and _verb(name) in ROUNDED and not beyond
-        for path, digest in changes.hashes(entry["outs"]).items():
+        for path, digest in dvc_lock.hashes(entry["outs"]).items():
             other: Literal["tolerated", "different"] = "tolerated" if may_differ else "different"
             outputs.append(
                 Output(
@@ -129,7 +130,7 @@ def rerun(root: Path, names: list[str]) -> Rerun:
 
 def far(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return the scores in two metrics files, at any depth, that are not within TOLERANCE."""
-    old, new = changes.flat(before), changes.flat(after)
+    old, new = dvc_lock.flat(before), dvc_lock.flat(after)
     return [
         f"{key} is {new.get(key)}, committed is {old.get(key)}, tolerated {tolerance} either way"
         for key in sorted(old | new)
@@ -167,7 +168,7 @@ def _kind(found: Rerun) -> Iterator[str]:
     elif found.recorded == found.machine:
         yield "the kind of machine that made what is committed: all must be identical"
     else:
-        old, new = (changes.flat(side.model_dump()) for side in (found.recorded, found.machine))
+        old, new = (dvc_lock.flat(side.model_dump()) for side in (found.recorded, found.machine))
         for key in sorted(old | new):
             if old.get(key) != new.get(key):
                 yield f"another kind of machine: {key} was {old.get(key)}, is {new.get(key)}"

@@ -21,9 +21,10 @@ import recipes
 from fashion_mnist import determinism, files
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import Section, explain
-from repository import clones, revisions
+from repository import clones, dvc_lock, revisions
+from repository.commands import dvc
 from repository.revisions import Revision
-from review import changes, evidence
+from review import evidence
 from review.evidence import Evidence
 
 LEVEL = 0.95
@@ -65,8 +66,8 @@ def recipe(parameters: dict[str, Any], lock: dict[str, Any]) -> str:
     """
     try:
         sections = {name: dict(parameters[name]) for name in ("train", "evaluate")}
-        dependencies = changes.hashes(lock["train"]["deps"])
-        dependencies |= changes.hashes(lock["evaluate"]["deps"])
+        dependencies = dvc_lock.dependencies(lock, "train")
+        dependencies |= dvc_lock.dependencies(lock, "evaluate")
         del sections["train"]["seed"], dependencies["data/model/model.keras"]
     except KeyError as error:
         raise InputError(f"params.yaml or dvc.lock has no {error}") from error
@@ -83,7 +84,7 @@ def find(side: Evidence) -> Spread | None:
     revision = side.revision
     if evidence.SPREAD not in revision.files("metrics"):
         return None
-    content = evidence.read_json(revision, evidence.SPREAD)
+    content = revision.json(evidence.SPREAD)
     try:
         return Spread.model_validate(content)
     except ValidationError as error:
@@ -146,8 +147,8 @@ def train(root: Path, commit: str, seed: int, kept: Path) -> dict[str, float]:
     with clones.clone(root, commit, folder):
         clones.restore(root, folder)
         recipes.rewrite(folder / "params.yaml", {"train": {"seed": seed}})
-        clones.dvc("repro", "dvc.yaml:evaluate", cwd=folder)
-        found = evidence.read_json(Revision(folder, f"seed {seed}", None), evidence.SCORES)
+        dvc("repro", "dvc.yaml:evaluate", cwd=folder)
+        found = Revision(folder, f"seed {seed}", None).json(evidence.SCORES)
     scores = {name: found[name] for name in SCORES}
     files.write_metrics(kept, scores)
     return scores

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fashion_mnist.errors import InputError
-from repository import revisions
+from repository import dvc_lock, revisions
 from repository.revisions import Revision
-from review import card, changes, evidence
+from review import card, evidence
 
 PIPELINES = {"dvc.yaml": "dvc.lock", "published/dvc.yaml": "published/dvc.lock"}
 # What `dvc status` says of data that this clone does not have.
@@ -78,7 +78,7 @@ def verify(root: Path, names: list[str]) -> Verification:
         if names and name not in names:
             continue
         outputs = _reported(status.get(name, []), "changed outs")
-        for path in changes.hashes(entries.get(name, {}).get("outs", [])) or outputs:
+        for path in dvc_lock.outputs(entries, name) or outputs:
             state, why = _state(path, outputs.get(path), path in tracked, reasons.get(name, []))
             artifacts.append(Artifact(path=path, stage=name, state=state, reasons=why))
     disagreements = []
@@ -102,7 +102,7 @@ def lock_entries(root: Path) -> dict[str, Any]:
     for yaml, lock in PIPELINES.items():
         if (root / lock).exists():
             prefix = "" if yaml == "dvc.yaml" else f"{yaml}:"
-            stages = evidence.read_yaml(tree, lock).get("stages", {})
+            stages = dvc_lock.stages(tree, lock)
             found |= {f"{prefix}{name}": entry for name, entry in stages.items()}
     return found
 
@@ -164,7 +164,7 @@ def _stale(
     made = {
         path: (name, found)
         for name, entry in entries.items()
-        for path, found in changes.hashes(entry.get("outs", [])).items()
+        for path, found in dvc_lock.hashes(entry.get("outs", [])).items()
     }
     reasons: dict[str, list[str]] = {}
     for name in {*entries, *status}:
@@ -177,11 +177,11 @@ def _stale(
             own.append("other command")
         for path, said in _reported(status.get(name, []), "changed deps").items():
             if isinstance(said, Mapping):
-                keys = changes.outdated({name: entry}, {path: evidence.read_yaml(tree, path)})
+                keys = dvc_lock.outdated({name: entry}, {path: tree.yaml(path)})
                 own.append(f"{path}: {', '.join(keys or said)}")
             elif said not in ABSENT or path not in made:
                 own.append(f"{path} {said}")
-        for path, found in changes.hashes(entry.get("deps", [])).items():
+        for path, found in dvc_lock.hashes(entry.get("deps", [])).items():
             if path in made and made[path][1] != found:
                 own.append(f"{path} is not what {made[path][0]} wrote")
         if own:
@@ -199,7 +199,7 @@ def _after(
         grown = False
         for name, entry in entries.items():
             before = {
-                made[path][0] for path in changes.hashes(entry.get("deps", [])) if path in made
+                made[path][0] for path in dvc_lock.hashes(entry.get("deps", [])) if path in made
             }
             found = set().union(*(causes.get(stage, set()) for stage in before))
             if name not in stale and found - causes.get(name, set()):
