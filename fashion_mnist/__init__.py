@@ -1,1 +1,1 @@
-"""What the stages share: the nouns of the pipeline, one small file each."""
+"""The nouns that the stages share, one small module each."""

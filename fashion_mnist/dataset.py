@@ -1,7 +1,8 @@
-"""What is known about the data: its ten classes, in label order, and the size of an image."""
+"""What is known about Fashion-MNIST: classes, size of an image, files of the release."""
 
 SIDE = 28  # pixels
 
+# In label order.
 NAMES = (
     "T-shirt/top",
     "Trouser",
@@ -15,5 +16,11 @@ NAMES = (
     "Ankle boot",
 )
 
-# The same names as keys of metrics files, where a slash or a blank would need quoting.
+# The same names as keys of metrics files, where a slash or a space would need quotes.
 KEYS = tuple(name.lower().replace("-", "_").replace("/", "_").replace(" ", "_") for name in NAMES)
+
+# Images and labels of each half of the release.
+HALVES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "t10k": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}

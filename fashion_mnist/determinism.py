@@ -1,28 +1,28 @@
-"""Fixes, before TensorFlow loads, all that would change the bits of a model from run to run.
+"""Fixes, before TensorFlow loads, whatever would change the bits of a model from run to run.
 
-docs/reproducibility.md has the measurements behind these choices.
+The measurements behind these choices are in docs/reproducibility.md.
 """
 
 import os
 import sys
 
-# Sums are split among this many threads whatever the machine has, since the split changes the
-# rounding. A machine with one core gives the same bytes, only later.
+# How a sum is split among threads changes its rounding, so the number is fixed, whatever the
+# machine has. One core gives the same bytes, more slowly.
 THREADS = 2
 
-# An operation that has no deterministic kernel is an error instead of a difference. Training is
-# bit-stable here without it too, and with it no slower.
+# Makes an operation without a deterministic kernel an error. Training is bit-stable without it
+# too.
 OP_DETERMINISM = True
 
 ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
-    # oneDNN is twice as fast here as Eigen. Where it is on by default depends on the processor.
+    # oneDNN is twice as fast as Eigen here; its default depends on the processor.
     "TF_ENABLE_ONEDNN_OPTS": "1",
-    # The newest instructions that every x86-64 machine of the last ten years has: without this,
-    # processors with AVX-512 would use other kernels that round differently.
+    # Kernels for AVX-512 round differently. All x86-64 processors of the last ten years have AVX2.
     "ONEDNN_MAX_CPU_ISA": "AVX2",
-    # Errors only; the user has no use for the rest.
-    "TF_CPP_MIN_LOG_LEVEL": "2",
+    # What TensorFlow logs at start, such as a missing GPU, is of no use here. Python exceptions
+    # are not affected.
+    "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
 
@@ -30,11 +30,11 @@ def start(seed: int) -> None:
     """Load TensorFlow and Keras with fixed kernels, threads and seed.
 
     Args:
-        seed: Of Python's, NumPy's and TensorFlow's global generators, from which Keras derives
-            the seeds of initializers and dropout.
+        seed: Seed of Python's, NumPy's and TensorFlow's global generators, from which Keras
+            derives the seeds of initializers and dropout.
 
     Raises:
-        RuntimeError: TensorFlow is loaded already, so that it is too late.
+        RuntimeError: TensorFlow is already loaded, so the settings would have no effect.
     """
     if "tensorflow" in sys.modules:
         raise RuntimeError("determinism.start must run before TensorFlow is imported")

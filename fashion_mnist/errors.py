@@ -1,30 +1,39 @@
-"""How a stage refuses bad input: one line on standard error and exit code 1."""
+"""How bad input is reported: one line on standard error and exit code 1."""
 
 import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# What zipfile and NumPy raise at a damaged .npz file, depending on where the damage is.
+# What zipfile and NumPy raise on a damaged .npz file, depending on where the damage is.
 DAMAGED = (EOFError, KeyError, OSError, RuntimeError, ValueError, zipfile.BadZipFile)
 
 
 class InputError(Exception):
-    """Something the user handed in is wrong; the message says what it is and what was expected."""
+    """The user's input is wrong; the message says what it is and what was expected."""
+
+
+def reason(error: BaseException) -> str:
+    """Return why something failed on one line, with the type of any error that is not ours."""
+    name = "" if isinstance(error, InputError) else type(error).__name__
+    return " ".join(f"{name} {error}".split())
 
 
 @contextmanager
-def reported(stage: str) -> Iterator[None]:
-    """End the process with one line instead of a traceback when the input or the disk is at fault.
+def reported(program: str) -> Iterator[None]:
+    """End the process with one line instead of a traceback if the input or the disk is at fault.
 
-    Anything else that is raised is a bug of ours and keeps its traceback.
+    Any other exception is a bug and keeps its traceback.
+
+    Args:
+        program: Name at the start of that line.
     """
     try:
         yield
     except InputError as error:
-        sys.exit(f"{stage}: error: {error}")
+        sys.exit(f"{program}: error: {error}")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"{stage}: error: {where}{error.strerror or error}")
+        sys.exit(f"{program}: error: {where}{error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit(130)

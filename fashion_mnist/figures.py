@@ -1,5 +1,6 @@
-"""Pictures of images in a grid, as PNG files with the same bytes at every run."""
+"""Draws images in a grid, as PNG files with the same bytes in every run."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +18,11 @@ mpl.rcdefaults()
 
 
 def samples(images: Uint8, names: Sequence[str], path: Path) -> None:
-    """Draw a column of images for each class.
+    """Draw one column of images per class.
 
     Args:
-        images: Class after class, equally many of each, uint8 (n, rows, columns).
-        names: The classes, as titles of the columns.
+        images: Equally many images per class, class after class, uint8 (n, height, width).
+        names: Classes, as titles of the columns.
         path: PNG file to write.
     """
     rows = len(images) // len(names)
@@ -31,12 +32,19 @@ def samples(images: Uint8, names: Sequence[str], path: Path) -> None:
 
 
 def gallery(images: Uint8, titles: Sequence[str], path: Path, columns: int = 6) -> None:
-    """Draw images (n, rows, columns) uint8 in a grid, each under its title, to a PNG file."""
+    """Draw images in a grid, each under its title.
+
+    Args:
+        images: Images, uint8 (n, height, width).
+        titles: One title per image; it may have several lines.
+        path: PNG file to write.
+        columns: Images per row.
+    """
     _draw(images, titles, columns, path)
 
 
 def _draw(images: Uint8, titles: Sequence[str], columns: int, path: Path) -> None:
-    rows = max(1, -(-len(images) // columns))
+    rows = max(1, math.ceil(len(images) / columns))
     lines = 1 + max((title.count("\n") for title in titles), default=0)
     figure = Figure(figsize=(1.3 * columns, (1.15 + 0.17 * lines) * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()

@@ -1,7 +1,4 @@
-"""Writes outputs so that a reader finds the whole file or none, and the same bytes every time.
-
-A file is known by its SHA-256.
-"""
+"""Writes files whole or not at all, with the same bytes every time, and hashes them."""
 
 import hashlib
 import json
@@ -17,17 +14,17 @@ import pandas as pd
 
 from fashion_mnist.errors import InputError
 
-# Metrics are compared across commits: digits beyond the sixth are noise to a reader of a diff.
+# Digits beyond the sixth are noise in a diff of metrics.
 DIGITS = 6
 CHECKSUMS = "SHA256SUMS"
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`, with the same suffix.
+    """Yield a temporary path beside `path`, with the same suffix.
 
-    The file written there is synced to disk and renamed to `path` when the block ends, and
-    removed when the block raises.
+    When the block ends, the file there is synced to disk and renamed to `path`. If the block
+    raises, it is removed.
     """
     temporary = _temporary(path)
     try:
@@ -42,9 +39,10 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a new temporary folder that replaces the folder `path`, whole, when the block ends.
+    """Yield a temporary folder beside `path`.
 
-    It is removed, and `path` left as it was, when the block raises.
+    When the block ends, it replaces the folder `path` as a whole. If the block raises, it is
+    removed and `path` is untouched.
     """
     temporary = _temporary(path)
     temporary.mkdir()
@@ -65,7 +63,7 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     """Write nested dictionaries of numbers and strings as JSON, floats rounded to six digits.
 
     Raises:
-        InputError: A number is not finite. JSON has no NaN: `dvc metrics diff` fails on it.
+        InputError: A number is not finite. JSON has no NaN, and `dvc metrics diff` fails on it.
     """
     text = json.dumps(_rounded(metrics, path.name), indent=2, allow_nan=False) + "\n"
     with new_file(path) as temporary:
@@ -81,9 +79,26 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     numbers = table.select_dtypes("number")
     bad = [name for name in numbers if not numbers[name].map(math.isfinite).all()]
     if bad:
-        raise InputError(f"{path.name}: column '{bad[0]}' holds a number that is not finite")
+        raise InputError(f"{path.name}: column '{bad[0]}' has a number that is not finite")
     with new_file(path) as temporary:
         table.round(DIGITS).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        InputError: The file is missing, is not JSON, or holds no object.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}, expected an object")
+    return content
 
 
 def sha256(path: Path) -> str:
@@ -93,7 +108,7 @@ def sha256(path: Path) -> str:
 
 
 def write_checksums(folder: Path) -> None:
-    """Write SHA256SUMS of the files in a folder, as `sha256sum` does; `sha256sum -c` reads it."""
+    """Write SHA256SUMS for the files in a folder, in the format of `sha256sum`."""
     files = sorted(file for file in folder.iterdir() if file.name != CHECKSUMS)
     lines = [f"{sha256(file)}  {file.name}\n" for file in files]
     (folder / CHECKSUMS).write_text("".join(lines), encoding="ascii")
@@ -103,7 +118,7 @@ def verify_checksums(folder: Path) -> None:
     """Check the files in a folder against its SHA256SUMS.
 
     Raises:
-        InputError: That file is missing or damaged, or a file is missing or not the one it names.
+        InputError: SHA256SUMS is missing or damaged, or a file is missing, unlisted or different.
     """
     path = folder / CHECKSUMS
     if not path.is_file():
@@ -112,7 +127,7 @@ def verify_checksums(folder: Path) -> None:
     named = {name: expected for expected, _, name in (line.partition("  ") for line in lines)}
     there = {file.name for file in folder.iterdir()} - {CHECKSUMS}
     if there != set(named):
-        raise InputError(f"{path}: is of {sorted(named)}, but there are {sorted(there)}")
+        raise InputError(f"{path}: lists {sorted(named)}, but the folder has {sorted(there)}")
     for name, expected in named.items():
         found = sha256(folder / name)
         if found != expected:
@@ -131,8 +146,8 @@ def _rounded(value: Any, name: str) -> Any:
 
 def _temporary(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # What a killed run left behind; should that run be alive after all, it now fails
-    # instead of publishing over this one.
+    # A killed run left these. If it is alive after all, it now fails instead of overwriting this
+    # one's output.
     for stale in path.parent.glob(f".tmp-*-{path.name}"):
         shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
     return path.with_name(f".tmp-{os.getpid()}-{path.name}")

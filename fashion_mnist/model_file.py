@@ -1,4 +1,4 @@
-"""Saves a Keras model as a file with the same bytes every time, and loads one with suspicion."""
+"""Writes a Keras model as a file with the same bytes every time, and reads one with care."""
 
 import json
 import tempfile
@@ -11,16 +11,16 @@ import keras
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import new_file
 
-# Zip cannot say "never"; this is its first day.
-EPOCH = (1980, 1, 1, 0, 0, 0)
+# The earliest date that a zip archive can hold.
+NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def save(model: keras.Model, path: Path) -> None:
     """Write architecture and weights to a canonical `.keras` file.
 
-    Left out, since they differ at each save or serve training only: date, memory addresses
-    (`shared_object_id`), time stamps of the archive, optimizer state. The file loads with
-    `keras.saving.load_model`; compile the model to train on.
+    It omits what differs from save to save (date, memory addresses in `shared_object_id`, time
+    stamps of the archive) and what only training needs (state of the optimizer). The file loads
+    with `keras.saving.load_model`; to train further, compile the model first.
     """
     inference = type(model).from_config(model.get_config())
     inference.set_weights(model.get_weights())
@@ -35,7 +35,7 @@ def save(model: keras.Model, path: Path) -> None:
     members["config.json"] = _canonical(_without_addresses(json.loads(members["config.json"])))
     with new_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
+            archive.writestr(zipfile.ZipInfo(name, NO_DATE), content)
 
 
 def _canonical(value: Any) -> bytes:
@@ -54,13 +54,13 @@ def load(path: Path) -> keras.Model:
     """Return the model in a `.keras` file, not compiled.
 
     Raises:
-        InputError: There is no such file, or it is not a whole Keras model.
+        InputError: The file is missing, or is not a complete Keras model.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
         return keras.saving.load_model(path, compile=False)
-    # A damaged file fails in whatever part of zip, JSON, HDF5 or Keras meets the damage first.
+    # Damage surfaces in zip, JSON, HDF5 or Keras, whichever meets it first.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not a Keras model: {reason}") from error

@@ -10,7 +10,7 @@ from fashion_mnist.errors import InputError
 
 
 class Section(BaseModel):
-    """A section of params.yaml: unknown keys are refused and nothing is converted silently."""
+    """A section of params.yaml: unknown keys are rejected, and no value is converted silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -19,12 +19,15 @@ S = TypeVar("S", bound=Section)
 
 
 def read(path: Path, name: str, schema: type[S]) -> S:
-    """Return section `name` of the YAML file `path` as an instance of `schema`.
+    """Return a section of a YAML file as an instance of `schema`.
 
-    A dot in `name` leads into a section: `systems.lenet.train`, as DVC writes it.
+    The file is parsed as YAML 1.2, as DVC does, so that both see the same values (`1e-3` is a
+    number in YAML 1.2 and a string in YAML 1.1).
 
-    The file is parsed as YAML 1.2, as DVC does it, so that both see the same values
-    (`1e-3` is a number there and a string in YAML 1.1).
+    Args:
+        path: The file.
+        name: The section; a dot leads into a section, as in `systems.lenet.train`.
+        schema: Its type.
 
     Raises:
         InputError: The file cannot be parsed, the section is missing, or a key in it is unknown,
@@ -45,17 +48,17 @@ def parse(text: str | bytes, source: str, yaml: YAML | None = None) -> Any:
     """Return the content of a YAML 1.2 file.
 
     Args:
-        text: The file.
-        source: How to call it in an error.
-        yaml: A parser other than the safe one.
+        text: The file's content.
+        source: What errors call it.
+        yaml: A parser to use instead of the safe one.
 
     Raises:
-        InputError: It is not valid.
+        InputError: The content is not valid YAML.
     """
     try:
         return (yaml or YAML(typ="safe")).load(text)
-    # Besides its own errors, the parser lets through what Python raises at a bad date, a number
-    # that is too long, or brackets that are too deep.
+    # Besides its own errors, the parser lets Python's through: a bad date, a number that is too
+    # long, brackets that are too deep.
     except Exception as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{source}: not valid YAML: {reason}") from error
@@ -65,7 +68,7 @@ def explain(error: ValidationError, prefix: str, value: object) -> str:
     """Return pydantic's complaints about `value`, as `prefix.key: got ..., expected ...; ...`."""
     complaints = []
     for item in error.errors(include_url=False):
-        key = ".".join([prefix, *_keys(item["loc"], value)])
+        key = ".".join([prefix, *_path(item["loc"], value)])
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         match item["type"]:
             case "extra_forbidden" | "unexpected_keyword_argument":
@@ -77,12 +80,16 @@ def explain(error: ValidationError, prefix: str, value: object) -> str:
     return "; ".join(complaints)
 
 
-def _keys(location: tuple[int | str, ...], value: Any) -> list[str]:
-    """Return the keys of `location`, without the tag that pydantic adds for a choice of schemas."""
+def _path(location: tuple[int | str, ...], value: Any) -> list[str]:
+    """Return the keys that lead to a complaint.
+
+    Where a schema is chosen by a tag, such as the name of the optimizer, pydantic lists the tag
+    among the keys. It is no key of `value`, so it is dropped.
+    """
+    *inner, last = location
     keys = []
-    for position, part in enumerate(location):
-        inside = isinstance(value, dict) and part in value
-        if inside or isinstance(value, list) or position == len(location) - 1:
+    for part in inner:
+        if isinstance(part, int) or (isinstance(value, dict) and part in value):
+            value = value[part]
             keys.append(str(part))
-            value = value[part] if inside or isinstance(value, list) else None
-    return keys
+    return [*keys, str(last)]

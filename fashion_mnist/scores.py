@@ -1,4 +1,4 @@
-"""Scores of predicted class probabilities against labels."""
+"""Scores predicted class probabilities against labels."""
 
 from typing import Any
 
@@ -21,21 +21,21 @@ Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.float64]
 
 CLASSES = range(len(NAMES))
-ROC_POINTS = 100  # of each class
+ROC_POINTS = 100  # per class
 
 
 def overall(labels: Labels, probabilities: Probabilities, bins: int) -> dict[str, Any]:
     """Return the scores of the whole test set.
 
     Args:
-        labels: True classes, integers (n,), every class among them.
-        probabilities: Of each class, float64 (n, 10), rows summing to 1.
-        bins: Of the calibration error.
+        labels: True classes, integers (n,); every class occurs.
+        probabilities: Probability of each class, float64 (n, 10); rows sum to 1.
+        bins: Number of bins of the calibration error.
 
     Returns:
         `accuracy` with its 95% Wilson interval, `loss` (mean negative log-likelihood, nats),
-        `macro_f1`, `expected_calibration_error` and `brier_score` (0 to 2: the squared
-        differences summed over the classes).
+        `macro_f1`, `expected_calibration_error` and `brier_score` (0 to 2: squared
+        differences, summed over the classes).
     """
     predictions = probabilities.argmax(axis=1)
     correct = int((predictions == labels).sum())
@@ -53,7 +53,7 @@ def overall(labels: Labels, probabilities: Probabilities, bins: int) -> dict[str
 def by_class(labels: Labels, probabilities: Probabilities) -> dict[str, dict[str, float]]:
     """Return precision, recall, F1, support and one-versus-rest ROC AUC of each class by key.
 
-    Support is the number of images that are of the class.
+    Support is the number of images of the class.
     """
     scores = precision_recall_fscore_support(
         labels, probabilities.argmax(axis=1), labels=CLASSES, zero_division=0
@@ -72,32 +72,32 @@ def by_class(labels: Labels, probabilities: Probabilities) -> dict[str, dict[str
 
 
 def calibration(labels: Labels, probabilities: Probabilities, bins: int) -> pd.DataFrame:
-    """Return the reliability diagram: a row for each of `bins` equal bins that is not empty.
+    """Return the reliability diagram: one row per non-empty bin of `bins` equally wide ones.
 
     Columns: confidence (mean of the highest probability), accuracy, images.
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    # A confidence on an edge belongs to the bin below it, so that 1.0 has one.
+    # A confidence on an edge belongs to the bin below, so that 1.0 is in the last one.
     place = np.searchsorted(np.linspace(0, 1, bins + 1), confidence)
     rows = pd.DataFrame({"confidence": confidence, "accuracy": correct, "images": 1})
     return rows.groupby(place).agg({"confidence": "mean", "accuracy": "mean", "images": "sum"})
 
 
 def calibration_error(table: pd.DataFrame) -> float:
-    """Return the expected calibration error of a table that `calibration` made.
+    """Return the expected calibration error from the table of `calibration`.
 
-    The difference between confidence and accuracy, averaged over the bins by their images.
+    That is the gap between confidence and accuracy, averaged over the images.
     """
     gaps = (table["confidence"] - table["accuracy"]).abs()
     return float(np.average(gaps, weights=table["images"]))
 
 
 def roc(labels: Labels, probabilities: Probabilities) -> pd.DataFrame:
-    """Return points of the one-versus-rest ROC curve of each class, both ends among them.
+    """Return points of the one-versus-rest ROC curve of each class, including both ends.
 
-    Columns: class, false_positive_rate, true_positive_rate; at most 100 rows a class.
+    Columns: class, false_positive_rate, true_positive_rate; at most 100 rows per class.
     """
     curves = []
     for label, name in enumerate(NAMES):

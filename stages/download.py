@@ -1,6 +1,5 @@
-"""Fetches the release, verified by hash, as four IDX files, and the batches that came after it."""
+"""Fetches the release, verified by hash, as four IDX files, and the deliveries listed after it."""
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -9,41 +8,37 @@ from typing import Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from fashion_mnist import figures, orphan, params
+from fashion_mnist import figures, params
 from fashion_mnist.data import class_counts, delivery, idx, kaggle_csv, sources
 from fashion_mnist.data.idx import Uint8
 from fashion_mnist.data.sources import Pin
-from fashion_mnist.dataset import NAMES
-from fashion_mnist.errors import InputError, reported
+from fashion_mnist.dataset import HALVES, NAMES
+from fashion_mnist.errors import InputError, reason
 from fashion_mnist.files import new_folder, sha256, write_metrics, write_table
+from fashion_mnist.stage import Stage
 
-# Each half of the release: its images and its labels.
-HALVES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "t10k": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
 FILES = [name for names in HALVES.values() for name in names]
 CSV = {"train": "fashion-mnist_train.csv", "t10k": "fashion-mnist_test.csv"}
-BATCHES = "batches"  # folder beside these files, where there are any
+DELIVERIES = "deliveries"  # folder beside the files of the release
 SAMPLES = 5  # images of each class in the figure
 
 
-class BatchFile(Pin):
-    """A file of a batch: where it is, and what it must be once it is uncompressed."""
+class DeliveryFile(Pin):
+    """A file of a delivery: where it is, and the length and hash of its uncompressed content."""
 
     url: str
 
 
-class Batch(params.Section):
+class Delivery(params.Section):
     """Labelled images that came after the release, as `fashion_mnist.data.delivery` reads them."""
 
     date: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
-    files: list[BatchFile] = Field(min_length=1, max_length=2)
+    files: list[DeliveryFile] = Field(min_length=1, max_length=2)
 
     @property
     def name(self) -> str:
-        """What metrics call it."""
-        return f"batch_{self.date.replace('-', '_')}_{self.files[0].sha256[:8]}"
+        """Its key in metrics."""
+        return f"delivery_{self.date.replace('-', '_')}_{self.files[0].sha256[:8]}"
 
 
 class Params(params.Section):
@@ -53,17 +48,17 @@ class Params(params.Section):
     timeout: float = Field(gt=0)  # seconds without a byte
     attempts: int = Field(ge=1)
     files: dict[str, Pin]
-    batches: list[Batch] = Field(default_factory=list)
+    deliveries: list[Delivery] = Field(default_factory=list)
 
-    @field_validator("batches")
+    @field_validator("deliveries")
     @classmethod
-    def _once(cls, batches: list[Batch]) -> list[Batch]:
+    def _each_file_once(cls, deliveries: list[Delivery]) -> list[Delivery]:
         seen: set[str] = set()
-        for file in [file for item in batches for file in item.files]:
+        for file in [file for item in deliveries for file in item.files]:
             if file.sha256 in seen:
-                raise ValueError(f"each file once, but {file.sha256} is there twice")
+                raise ValueError(f"each file once, but {file.sha256} occurs twice")
             seen.add(file.sha256)
-        return batches
+        return deliveries
 
     @field_validator("files")
     @classmethod
@@ -75,20 +70,41 @@ class Params(params.Section):
         return files
 
 
-def fetch_all(settings: Params, present: Path, folder: Path) -> None:
-    """Fill `folder` with the pinned files.
+def fetch_release(settings: Params, present: Path, folder: Path) -> None:
+    """Fill a folder with the four IDX files of the release, from IDX files or Kaggle's CSV pair.
 
-    Files that already stand in `present` with the right hash are copied, not fetched. The others
-    are asked of each source in turn; a source that fails for one file is not asked for the next.
+    Args:
+        settings: The section of params.yaml; its `files` are either of the two.
+        present: Folder of an earlier run; its verified files are not fetched again.
+        folder: Folder to fill.
 
     Raises:
-        InputError: Every source failed; the message gives each one's reason.
+        InputError: A file cannot be fetched, or is not in its format.
+    """
+    if CSV["train"] not in settings.files:
+        fetch_all(settings, FILES, present, folder)
+        return
+    tables = folder / "tables"
+    tables.mkdir()
+    fetch_all(settings, list(CSV.values()), present, tables)
+    for half, name in CSV.items():
+        for array, target in zip(kaggle_csv.read(tables / name), HALVES[half], strict=True):
+            idx.write(folder / target, array)
+    shutil.rmtree(tables)
+
+
+def fetch_all(settings: Params, names: list[str], present: Path, folder: Path) -> None:
+    """Fill a folder with pinned files.
+
+    Each source in turn is asked for the files that are still missing; a source that fails for one
+    file is not asked for the next.
+
+    Raises:
+        InputError: Every source failed; the message has the reason of each.
     """
     missing = []
-    for name in [name for name in (*FILES, *CSV.values()) if name in settings.files]:
-        there = present / name
-        if there.is_file() and sha256(there) == settings.files[name].sha256:
-            shutil.copyfile(there, folder / name)
+    for name in names:
+        if _copied(present / name, settings.files[name], folder):
             _say(f"{name}: already there")
         else:
             missing.append(name)
@@ -100,90 +116,95 @@ def fetch_all(settings: Params, present: Path, folder: Path) -> None:
             with sources.opened(source) as place:
                 while missing:
                     name = missing[0]
-                    _fetch(f"{place}/{name}", settings, folder / name)
+                    _fetch_either(f"{place}/{name}", settings.files[name], folder / name, settings)
                     missing.remove(name)
                     _say(f"{name}: from {source}")
-        # Each protocol fails in ways of its own; whatever it is, the next source may do better.
+        # Protocols fail in ways of their own. Whatever the reason, the next source may succeed.
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__} {error}".split())
-            reason = reason.removeprefix("InputError ")
-            failures.append(f"{source}: {reason}")
+            failures.append(f"{source}: {reason(error)}")
             _say(f"{failures[-1]}; trying the next source")
     if missing:
         raise InputError(f"no source has {', '.join(missing)}: " + "; ".join(failures))
 
 
-def fetch_batches(settings: Params, present: Path, folder: Path) -> None:
-    """Fill `folder` with the files of all batches, each under its SHA-256 as its name.
+def fetch_deliveries(settings: Params, present: Path, folder: Path) -> None:
+    """Fill a folder with the files of all deliveries, each named by its SHA-256.
 
-    What already stands in `present` is copied, not fetched: the place that a batch came from need
-    not keep it for ever.
+    Files in `present` are copied, not fetched, so their origin need not keep them forever.
 
     Raises:
-        InputError: A file cannot be had, or is another one.
+        InputError: A file cannot be fetched, or its content is not the pinned one.
     """
     folder.mkdir()
-    for file in [file for item in settings.batches for file in item.files]:
-        there = present / file.sha256
-        if there.is_file() and sha256(there) == file.sha256:
-            shutil.copyfile(there, folder / file.sha256)
+    for file in [file for item in settings.deliveries for file in item.files]:
+        if _copied(present / file.sha256, file, folder):
             _say(f"{file.url}: already there")
             continue
         try:
-            sources.fetch(
-                file.url,
-                file,
-                folder / file.sha256,
-                timeout=settings.timeout,
-                attempts=settings.attempts,
-            )
-        # Each protocol fails in ways of its own.
+            _fetch(file.url, file, folder / file.sha256, settings)
         except Exception as error:
-            reason = " ".join(f"{type(error).__name__} {error}".split())
-            raise InputError(f"{file.url}: {reason.removeprefix('InputError ')}") from error
+            raise InputError(f"{file.url}: {reason(error)}") from error
         _say(f"{file.url}: fetched")
 
 
-def _fetch(url: str, settings: Params, target: Path) -> None:
-    """Fetch a file whose name may have .gz appended at the source."""
+def _copied(present: Path, pin: Pin, folder: Path) -> bool:
+    """Copy a file of an earlier run into a folder if it is the pinned one; return whether it is."""
+    if not present.is_file() or sha256(present) != pin.sha256:
+        return False
+    shutil.copyfile(present, folder / present.name)
+    return True
 
-    def from_url(url: str) -> None:
-        pin = settings.files[target.name]
-        sources.fetch(url, pin, target, timeout=settings.timeout, attempts=settings.attempts)
 
+def _fetch_either(url: str, pin: Pin, target: Path, settings: Params) -> None:
+    """Fetch a file that may have the suffix .gz at its source."""
     try:
-        from_url(f"{url}.gz")
+        _fetch(f"{url}.gz", pin, target, settings)
     except FileNotFoundError:
-        from_url(url)
+        _fetch(url, pin, target, settings)
 
 
-def convert(source: Path, folder: Path) -> None:
-    """Write Kaggle's two CSV files in `source` as four IDX files to `folder`, row for row.
-
-    Raises:
-        InputError: A file is not of that form.
-    """
-    for half, name in CSV.items():
-        for array, target in zip(kaggle_csv.read(source / name), HALVES[half], strict=True):
-            idx.write(folder / target, array)
+def _fetch(url: str, pin: Pin, target: Path, settings: Params) -> None:
+    sources.fetch(url, pin, target, timeout=settings.timeout, attempts=settings.attempts)
 
 
 def _say(text: str) -> None:
     print(f"download: {text}", file=sys.stderr, flush=True)
 
 
-def describe(images: Uint8, labels: Uint8) -> dict[str, Any]:
-    """Return number and size of the images (n, rows, columns) and how many each class has."""
+def describe(folder: Path, files: list[str]) -> dict[str, Any]:
+    """Return number, size and classes of the images in some files, and the hash of each file.
+
+    Args:
+        folder: Folder of the files.
+        files: Names of an IDX pair, or of the files of a delivery.
+
+    Raises:
+        InputError: The files cannot be read.
+    """
+    images, labels = delivery.read([folder / name for name in files])
     return {
         "images": len(images),
         "rows": images.shape[1],
         "columns": images.shape[2],
         "classes": class_counts.count(labels),
+        "sha256": {name: sha256(folder / name) for name in files},
     }
 
 
+def describe_all(settings: Params, folder: Path) -> dict[str, Any]:
+    """Return the description of each half of the release and of each delivery."""
+    contents = {half: list(names) for half, names in HALVES.items()}
+    for item in settings.deliveries:
+        contents[item.name] = [f"{DELIVERIES}/{file.sha256}" for file in item.files]
+    return {name: describe(folder, files) for name, files in contents.items()}
+
+
 def first_of_each_class(images: Uint8, labels: Uint8) -> Uint8:
-    """Return the first five images of each class, class after class, as (50, rows, columns)."""
+    """Return the first five images of each class, class after class, (50, height, width).
+
+    Raises:
+        InputError: A class has fewer.
+    """
     rows = [np.flatnonzero(labels == label)[:SAMPLES] for label in range(len(NAMES))]
     short = [NAMES[label] for label, found in enumerate(rows) if len(found) < SAMPLES]
     if short:
@@ -192,39 +213,20 @@ def first_of_each_class(images: Uint8, labels: Uint8) -> Uint8:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.download", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the four IDX files")
-    parser.add_argument("--metrics", type=Path, required=True, help="JSON: counts and hashes")
-    parser.add_argument("--classes", type=Path, required=True, help="CSV: images of each class")
-    parser.add_argument("--figure", type=Path, required=True, help="PNG: samples of each class")
-    args = parser.parse_args()
-    orphan.watch()
-    with reported("download"):
-        settings = params.read(args.params, "download", Params)
-        metrics = {}
+    stage = Stage("stages.download", __doc__, Params)
+    stage.writes("--output", "folder of the four IDX files")
+    stage.writes("--metrics", "JSON: number of images and hashes")
+    stage.writes("--classes", "CSV: number of images of each class")
+    stage.writes("--figure", "PNG: samples of each class")
+    with stage.running() as (args, settings):
         with new_folder(args.output) as folder:
-            if CSV["train"] in settings.files:
-                tables = folder / "tables"
-                tables.mkdir()
-                fetch_all(settings, args.output, tables)
-                convert(tables, folder)
-                shutil.rmtree(tables)
-            else:
-                fetch_all(settings, args.output, folder)
-            for half, names in HALVES.items():
-                images, labels = idx.read_pair(*(folder / name for name in names))
-                hashes = {name: sha256(folder / name) for name in names}
-                metrics[half] = describe(images, labels) | {"sha256": hashes}
-                if half == "train":
-                    samples = first_of_each_class(images, labels)
-            if settings.batches:
-                fetch_batches(settings, args.output / BATCHES, folder / BATCHES)
-            for item in settings.batches:
-                hashes = {f"{BATCHES}/{file.sha256}": file.sha256 for file in item.files}
-                images, labels = delivery.read([folder / name for name in hashes])
-                metrics[item.name] = describe(images, labels) | {"sha256": hashes}
-        counts = {name: found["classes"] for name, found in metrics.items()}
+            fetch_release(settings, args.output, folder)
+            if settings.deliveries:
+                fetch_deliveries(settings, args.output / DELIVERIES, folder / DELIVERIES)
+            metrics = describe_all(settings, folder)
+            train = idx.read_pair(*(folder / name for name in HALVES["train"]))
+            samples = first_of_each_class(*train)
+        counts = {name: item["classes"] for name, item in metrics.items()}
         write_table(args.classes, class_counts.tabulate(counts))
         figures.samples(samples, NAMES, args.figure)
         write_metrics(args.metrics, metrics)

@@ -1,7 +1,5 @@
 """Scores the trained model on the test set, which no other stage opens."""
 
-import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +8,26 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import classification_report
+from tqdm import tqdm
 
-from fashion_mnist import determinism, figures, orphan, params, scores
+from fashion_mnist import determinism, figures, params, scores
 from fashion_mnist.data import prepared
 from fashion_mnist.data.idx import Uint8
+from fashion_mnist.data.prepared import Float32, Prepared
 from fashion_mnist.dataset import KEYS, NAMES
-from fashion_mnist.errors import DAMAGED, InputError, reported
+from fashion_mnist.errors import DAMAGED, InputError
 from fashion_mnist.files import write_metrics, write_table
+from fashion_mnist.scores import Probabilities
+from fashion_mnist.stage import Stage
 
-# Keras takes seconds to load; bad parameters and bad data are told before that.
+# Keras imports slowly; report bad input first.
 if TYPE_CHECKING:
     import keras
 
 GALLERY = 24  # images
+PRINTED = 10  # predictions
+
+Labels = NDArray[np.int64]
 
 
 class Params(params.Section):
@@ -34,11 +39,24 @@ class Params(params.Section):
     seed: int = Field(ge=0, lt=2**32)
 
 
-def read_pictures(path: Path, labels: NDArray[np.int64]) -> tuple[Uint8, NDArray[np.int32]]:
-    """Return images (n, 28, 28) uint8 and their places (n,) int32 in the source file.
+def read_labels(data: Prepared, folder: Path) -> Labels:
+    """Return the classes (n,) of a test set.
+
+    Raises:
+        InputError: A class has no image, so its ROC AUC is undefined.
+    """
+    labels: Labels = data.labels.argmax(axis=1)
+    absent = [name for label, name in enumerate(NAMES) if label not in labels]
+    if absent:
+        raise InputError(f"{folder}: no image of class {absent[0]}, so it has no AUC")
+    return labels
+
+
+def read_pictures(path: Path, labels: Labels) -> tuple[Uint8, NDArray[np.int32]]:
+    """Return images (n, 28, 28) uint8 and their places in the source file (n,) int32.
 
     Args:
-        path: The test set as `split` wrote it.
+        path: Test set as `split` wrote it.
         labels: Its labels (n,) as `preprocess` wrote them.
 
     Raises:
@@ -57,51 +75,54 @@ def read_pictures(path: Path, labels: NDArray[np.int64]) -> tuple[Uint8, NDArray
 
 
 def predict(
-    model: "keras.Model", data: prepared.Prepared, batch_size: int, mirror_average: bool
-) -> scores.Probabilities:
-    """Return the probability of each class for each image, float64 (n, 10), rows summing to 1.
+    model: "keras.Model", data: Prepared, batch_size: int, mirror_average: bool
+) -> Probabilities:
+    """Return the probability of each class for each image, float64 (n, 10); rows sum to 1.
 
     Args:
         model: The classifier.
         data: The images.
-        batch_size: Images that it sees at a time.
-        mirror_average: Return the average of its answers to an image and to its mirror image,
-            after Krizhevsky et al. 2012, who average over more views.
+        batch_size: Images per forward pass.
+        mirror_average: Average the probabilities for an image and its mirror image, after
+            Krizhevsky et al. 2012, who average over more views.
 
     Raises:
-        InputError: The model is not made for these images or classes, or returns no probabilities.
+        InputError: The model does not fit these images or classes, or its outputs are not
+            probabilities.
     """
-    from fashion_mnist.training.batches import Batches
-
     expected = (None, *data.images.shape[1:]), (None, len(NAMES))
     if (model.input_shape, model.output_shape) != expected:
         raise InputError(
             f"the model maps {model.input_shape} to {model.output_shape}, "
             f"expected {expected[0]} to {expected[1]}"
         )
-    verbose = 1 if sys.stdout.isatty() else 2
     views = [data.images, data.images[:, :, ::-1]] if mirror_average else [data.images]
-    answers = [
-        model.predict(Batches(data._replace(images=view), batch_size).dataset(), verbose=verbose)
-        for view in views
-    ]
-    output = np.mean(answers, axis=0, dtype=np.float64)
+    outputs = [forward(model, view, batch_size) for view in views]
+    output = np.mean(outputs, axis=0, dtype=np.float64)
     if not (np.isfinite(output).all() and (output >= 0).all()):
-        raise InputError("the model returns values that are no probabilities")
+        raise InputError("the model returns values that are not probabilities")
     if not np.allclose(output.sum(axis=1), 1, atol=1e-3):
         raise InputError("the model returns rows that do not sum to 1")
-    # Rows of float32 sum to 1 within its precision only; scikit-learn wants that of float64.
-    probabilities: scores.Probabilities = output / output.sum(axis=1, keepdims=True)
+    # Rows of float32 sum to 1 only within its precision; scikit-learn expects that of float64.
+    probabilities: Probabilities = output / output.sum(axis=1, keepdims=True)
     return probabilities
 
 
-def tabulate(
-    index: NDArray[np.int32], labels: NDArray[np.int64], probabilities: scores.Probabilities
-) -> pd.DataFrame:
-    """Return a row a test image: index, label, prediction, confidence, label_probability.
+def forward(model: "keras.Model", images: Float32, batch_size: int) -> Float32:
+    """Return the outputs of a model for images (n, height, width, 1), batch by batch."""
+    starts = tqdm(range(0, len(images), batch_size), "evaluate", unit="batch", disable=None)
+    return np.concatenate(
+        [model.predict_on_batch(images[start : start + batch_size]) for start in starts]
+    )
 
-    `index` is the place in the source file, classes stand by key, and the two probabilities are
-    those of the predicted and of the true class.
+
+def tabulate(
+    index: NDArray[np.int32], labels: Labels, probabilities: Probabilities
+) -> pd.DataFrame:
+    """Return one row per test image: index, label, prediction, confidence, label_probability.
+
+    `index` is the place in the source file. Classes are given by key. `confidence` is the
+    probability of the predicted class and `label_probability` that of the true class.
     """
     keys = np.array(KEYS)
     return pd.DataFrame(
@@ -116,14 +137,14 @@ def tabulate(
 
 
 def confident_mistakes(predictions: pd.DataFrame, count: int) -> NDArray[np.intp]:
-    """Return the rows of the `count` wrong predictions with the highest confidence, in order."""
+    """Return the rows of up to `count` wrong predictions, highest confidence first."""
     wrong = np.flatnonzero(predictions["label"] != predictions["prediction"])
     order = np.argsort(-predictions["confidence"].to_numpy()[wrong], kind="stable")
     return wrong[order][:count]
 
 
 def draw_gallery(images: Uint8, predictions: pd.DataFrame, rows: NDArray[Any], path: Path) -> None:
-    """Draw the images at `rows`, each under actual class, predicted class and its probability."""
+    """Draw the images at `rows`, each with actual class, predicted class and its probability."""
     names = dict(zip(KEYS, NAMES, strict=True))
     shown = predictions.iloc[rows]
     titles = [
@@ -135,31 +156,45 @@ def draw_gallery(images: Uint8, predictions: pd.DataFrame, rows: NDArray[Any], p
     figures.gallery(images[rows], titles, path)
 
 
+def summarize(labels: Labels, probabilities: Probabilities, settings: Params) -> dict[str, Any]:
+    """Return the metrics: number of images and views, scores of the whole set and of each class."""
+    return {
+        "images": len(labels),
+        "views": 2 if settings.mirror_average else 1,
+        **scores.overall(labels, probabilities, settings.bins),
+        "classes": scores.by_class(labels, probabilities),
+    }
+
+
+def class_table(classes: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """Return the scores of each class as rows, the first column being its name."""
+    table = pd.DataFrame(classes.values())
+    table.insert(0, "class", NAMES)
+    return table
+
+
+def show(predictions: pd.DataFrame, rows: NDArray[Any]) -> None:
+    """Print some predictions, and precision, recall and F1 of each class."""
+    print(predictions.iloc[rows].to_string(index=False), end="\n\n")
+    labels, answers = predictions["label"], predictions["prediction"]
+    print(classification_report(labels, answers, labels=KEYS, digits=4))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.evaluate", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
-    parser.add_argument(
-        "--section", default="evaluate", help="section of it (default: %(default)s)"
-    )
-    parser.add_argument("--model", type=Path, required=True, help="Keras file")
-    parser.add_argument("--test", type=Path, required=True, help="folder of the prepared test set")
-    parser.add_argument("--pictures", type=Path, required=True, help="test set as split wrote it")
-    parser.add_argument("--metrics", type=Path, required=True, help="JSON: scores")
-    parser.add_argument("--predictions", type=Path, required=True, help="CSV: a row a test image")
-    parser.add_argument("--classes", type=Path, required=True, help="CSV: scores of each class")
-    parser.add_argument("--calibration", type=Path, required=True, help="CSV: reliability diagram")
-    parser.add_argument("--roc", type=Path, required=True, help="CSV: points of the ROC curves")
-    parser.add_argument("--gallery", type=Path, required=True, help="PNG: 24 test images")
-    parser.add_argument("--mistakes", type=Path, required=True, help="PNG: 24 confident mistakes")
-    args = parser.parse_args()
-    orphan.watch()
-    with reported("evaluate"):
-        settings = params.read(args.params, args.section, Params)
+    stage = Stage("stages.evaluate", __doc__, Params)
+    stage.reads("--model", "Keras file")
+    stage.reads("--test", "folder of the prepared test set")
+    stage.reads("--pictures", "test set as split wrote it")
+    stage.writes("--metrics", "JSON: scores")
+    stage.writes("--predictions", "CSV: one row per test image")
+    stage.writes("--classes", "CSV: scores of each class")
+    stage.writes("--calibration", "CSV: reliability diagram")
+    stage.writes("--roc", "CSV: points of the ROC curves")
+    stage.writes("--gallery", f"PNG: {GALLERY} test images")
+    stage.writes("--mistakes", f"PNG: the {GALLERY} most confident mistakes")
+    with stage.running() as (args, settings):
         data = prepared.load(args.test)
-        labels = data.labels.argmax(axis=1)
-        absent = [name for label, name in enumerate(NAMES) if label not in labels]
-        if absent:
-            raise InputError(f"{args.test}: no image of class {absent[0]}, so it has no AUC")
+        labels = read_labels(data, args.test)
         images, index = read_pictures(args.pictures, labels)
         determinism.start(settings.seed)
 
@@ -168,28 +203,17 @@ def main() -> None:
         model = model_file.load(args.model)
         probabilities = predict(model, data, settings.batch_size, settings.mirror_average)
         predictions = tabulate(index, labels, probabilities)
-        classes = scores.by_class(labels, probabilities)
-        metrics = scores.overall(labels, probabilities, settings.bins)
-        print(predictions.head(10).to_string(index=False), end="\n\n")
-        print(
-            classification_report(
-                predictions["label"], predictions["prediction"], labels=KEYS, digits=4
-            )
-        )
-
         drawn = np.random.default_rng(settings.seed).permutation(len(labels))[:GALLERY]
+        show(predictions, drawn[:PRINTED])
         draw_gallery(images, predictions, drawn, args.gallery)
         mistakes = confident_mistakes(predictions, GALLERY)
         draw_gallery(images, predictions, mistakes, args.mistakes)
-
-        by_name = pd.DataFrame(classes.values())
-        by_name.insert(0, "class", NAMES)
-        write_table(args.classes, by_name)
+        metrics = summarize(labels, probabilities, settings)
+        write_table(args.classes, class_table(metrics["classes"]))
         write_table(args.calibration, scores.calibration(labels, probabilities, settings.bins))
         write_table(args.roc, scores.roc(labels, probabilities))
         write_table(args.predictions, predictions)
-        counts = {"images": len(labels), "views": 2 if settings.mirror_average else 1}
-        write_metrics(args.metrics, {**counts, **metrics, "classes": classes})
+        write_metrics(args.metrics, metrics)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
-"""Scales the images of each set to float32 and writes their labels one-hot, a block at a time."""
+"""Scales the images of each set to float32 and encodes their labels one-hot, block by block."""
 
-import argparse
 import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fashion_mnist import orphan, params
+from fashion_mnist import params
 from fashion_mnist.data.idx import Uint8
 from fashion_mnist.dataset import NAMES, SIDE
-from fashion_mnist.errors import DAMAGED, InputError, reported
+from fashion_mnist.errors import DAMAGED, InputError
 from fashion_mnist.files import new_folder, write_checksums, write_metrics
+from fashion_mnist.stage import Stage
 
 SETS = ("train", "validation", "test")
 BLOCK = 4096  # images
@@ -30,15 +30,15 @@ class Params(params.Section):
 
 
 def blocks(path: Path, name: str, shape: tuple[int, ...]) -> Iterator[Uint8]:
-    """Yield array `name` of an .npz file as consecutive blocks of up to 4096 rows.
+    """Yield an array of an .npz file in consecutive blocks of up to 4096 rows.
 
     Args:
-        path: An .npz file as `numpy.savez` writes it. The checksums in it are verified.
-        name: The array, which must be uint8.
-        shape: Of one row.
+        path: File as `split` writes it; its checksums are verified.
+        name: Name of the array, which must be uint8.
+        shape: Shape of one row.
 
     Raises:
-        InputError: The file is missing or damaged, or the array is not of that shape and type.
+        InputError: The file is missing or damaged, or the array has another shape or type.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -49,23 +49,15 @@ def blocks(path: Path, name: str, shape: tuple[int, ...]) -> Iterator[Uint8]:
             found, fortran, dtype = npy.read_array_header_1_0(file)
             if found[1:] != shape or dtype != np.uint8 or fortran:
                 raise ValueError(f"{dtype} {found}, expected uint8 {('n', *shape)}")
-            row = int(np.prod(shape))
+            size = math.prod(shape)
             for start in range(0, found[0], BLOCK):
                 rows = min(BLOCK, found[0] - start)
-                content = _read_exactly(cast(BinaryIO, file), rows * row)
+                content = file.read(rows * size)
+                if len(content) < rows * size:
+                    raise EOFError(f"ends {rows * size - len(content)} bytes early")
                 yield np.frombuffer(content, np.uint8).reshape(rows, *shape)
     except DAMAGED as error:
         raise InputError(f"{path}: {name}: {error}") from error
-
-
-def _read_exactly(file: BinaryIO, count: int) -> bytes:
-    content = file.read(count)
-    while len(content) < count:
-        more = file.read(count - len(content))
-        if not more:
-            raise EOFError(f"ends {count - len(content)} bytes early")
-        content += more
-    return content
 
 
 def histogram(images: Iterator[Uint8]) -> NDArray[np.int64]:
@@ -77,9 +69,9 @@ def histogram(images: Iterator[Uint8]) -> NDArray[np.int64]:
 
 
 def moments(counts: NDArray[np.int64]) -> tuple[float, float]:
-    """Return mean and standard deviation of grey values that occur `counts` (256,) times.
+    """Return mean and standard deviation of the grey values with these counts (256,).
 
-    Integers carry the sums, so that the result is the same on every processor.
+    The sums are integers, so the result is the same on every processor.
     """
     greys, number = np.arange(256), int(counts.sum())
     total, squares = int(greys @ counts), int(greys**2 @ counts)
@@ -87,14 +79,14 @@ def moments(counts: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def constants(scale: str, counts: NDArray[np.int64]) -> tuple[float, float]:
-    """Return what is subtracted from a grey value, then what it is divided by.
+    """Return the offset that is subtracted from a grey value and the divisor of the result.
 
     Args:
         scale: `unit`, `standard` or `none`.
-        counts: Grey values of the training set, as `histogram` returns them.
+        counts: Histogram of the training set.
 
     Raises:
-        InputError: `standard`, but all pixels of the training set are equal.
+        InputError: `scale` is `standard`, but all pixels of the training set are equal.
     """
     if scale == "unit":
         return 0.0, 255.0
@@ -110,7 +102,7 @@ def one_hot(labels: Uint8) -> Float32:
     """Return labels (n,) as rows (n, 10) that are 1 at the label and 0 elsewhere.
 
     Raises:
-        InputError: A label is no class.
+        InputError: A label is out of range.
     """
     if labels.size and labels.max() >= len(NAMES):
         raise InputError(f"label {labels.max()}, expected 0 to {len(NAMES) - 1}")
@@ -118,36 +110,62 @@ def one_hot(labels: Uint8) -> Float32:
 
 
 def prepare(source: Path, folder: Path, offset: float, divisor: float) -> dict[str, Any]:
-    """Write images.npy (n, 28, 28, 1), labels.npy (n, 10), float32, and SHA256SUMS of one set.
+    """Write a set as images.npy (n, 28, 28, 1), labels.npy (n, 10), both float32, and SHA256SUMS.
 
     Args:
-        source: Its .npz file.
-        folder: Where to write.
-        offset: Subtracted from each grey value.
-        divisor: What the rest is divided by.
+        source: The set as `split` writes it.
+        folder: Folder to write.
+        offset: Number subtracted from each grey value.
+        divisor: Number that the result is divided by.
 
     Returns:
-        The metrics of the set: number of images and, if it has any, statistics of its pixels.
+        Metrics of the set: number of images and, unless it is empty, statistics of its pixels.
+
+    Raises:
+        InputError: The set is damaged, or has not one label per image.
     """
-    # A look-up gives the same bits on every processor.
+    # A table gives the same bits on every processor.
     table = ((np.arange(256.0) - offset) / divisor).astype(np.float32)
     counts = histogram(blocks(source, "images", (SIDE, SIDE)))
     images = int(counts.sum()) // SIDE**2
+    labels = sum(len(block) for block in blocks(source, "labels", ()))
+    if labels != images:
+        raise InputError(f"{source}: {images} images but {labels} labels")
     with new_folder(folder) as temporary:
         pixels = blocks(source, "images", (SIDE, SIDE))
         scaled = (table[block][..., np.newaxis] for block in pixels)
-        _write_rows(temporary / "images.npy", (images, SIDE, SIDE, 1), scaled)
-        labels = (one_hot(block) for block in blocks(source, "labels", ()))
-        rows = _write_rows(temporary / "labels.npy", (images, len(NAMES)), labels)
-        if rows != images:
-            raise InputError(f"{source}: {images} images but {rows} labels")
+        write_rows(temporary / "images.npy", (images, SIDE, SIDE, 1), scaled)
+        encoded = (one_hot(block) for block in blocks(source, "labels", ()))
+        write_rows(temporary / "labels.npy", (images, len(NAMES)), encoded)
         write_checksums(temporary)
-    if not images:
-        return {"images": 0}
+    return {"images": images} | describe(counts, table, offset, divisor)
+
+
+def write_rows(path: Path, shape: tuple[int, ...], rows: Iterator[Float32]) -> None:
+    """Write an .npy file of float32 with this shape, from consecutive blocks of its rows."""
+    array = npy.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    start = 0
+    for block in rows:
+        array[start : start + len(block)] = block
+        start += len(block)
+
+
+def describe(
+    counts: NDArray[np.int64], table: Float32, offset: float, divisor: float
+) -> dict[str, float]:
+    """Return mean, standard deviation, minimum and maximum of the scaled pixels, if there are any.
+
+    Args:
+        counts: Histogram of the grey values.
+        table: Scaled value of each grey value, (256,).
+        offset: Number subtracted from each grey value.
+        divisor: Number that the result is divided by.
+    """
+    if not counts.any():
+        return {}
     mean, deviation = moments(counts)
     present = table[counts > 0]
     return {
-        "images": images,
         "mean": (mean - offset) / divisor,
         "standard_deviation": deviation / divisor,
         "min": float(present.min()),
@@ -155,36 +173,12 @@ def prepare(source: Path, folder: Path, offset: float, divisor: float) -> dict[s
     }
 
 
-def _write_rows(path: Path, shape: tuple[int, ...], rows: Iterator[Float32]) -> int:
-    """Write rows to an .npy file whose header announces `shape`; return how many there were."""
-    dtype = np.dtype("<f4")
-    written = 0
-    with path.open("wb") as file:
-        header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        npy.write_array_header_1_0(file, header)
-        for block in rows:
-            file.write(block.astype(dtype, copy=False).tobytes())
-            written += len(block)
-    return written
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.preprocess", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
-    parser.add_argument(
-        "--section", default="preprocess", help="section of it (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--split", type=Path, required=True, help="folder of {train,validation,test}.npz"
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder for <set>/{images,labels}.npy"
-    )
-    parser.add_argument("--metrics", type=Path, required=True, help="JSON: statistics of the sets")
-    args = parser.parse_args()
-    orphan.watch()
-    with reported("preprocess"):
-        settings = params.read(args.params, args.section, Params)
+    stage = Stage("stages.preprocess", __doc__, Params)
+    stage.reads("--split", "folder of {train,validation,test}.npz")
+    stage.writes("--output", "folder of {train,validation,test}/{images,labels}.npy")
+    stage.writes("--metrics", "JSON: statistics of the pixels")
+    with stage.running() as (args, settings):
         train = blocks(args.split / "train.npz", "images", (SIDE, SIDE))
         offset, divisor = constants(settings.scale, histogram(train))
         metrics: dict[str, Any] = {"scale": {"offset": offset, "divisor": divisor}}

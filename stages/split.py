@@ -1,8 +1,6 @@
-"""Takes a sample from the training file and lays out train, validation and test set."""
+"""Draws a sample from the training file and lays out training, validation and test set."""
 
-import argparse
 import io
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from fashion_mnist import orphan, params
+from fashion_mnist import params
 from fashion_mnist.data import class_counts, delivery
 from fashion_mnist.data.idx import Uint8
-from fashion_mnist.dataset import NAMES
-from fashion_mnist.errors import InputError, reported
-from fashion_mnist.files import new_file, sha256, write_metrics, write_table
+from fashion_mnist.dataset import HALVES, NAMES
+from fashion_mnist.errors import InputError
+from fashion_mnist.files import new_file, read_json, sha256, write_metrics, write_table
+from fashion_mnist.stage import Stage
 
 Index = NDArray[np.int32]
-
-
-HALVES = ("train", "t10k")  # of the release
 
 
 class Params(params.Section):
@@ -33,7 +29,7 @@ class Params(params.Section):
     size: int = Field(ge=0)
     role: Literal["test", "validation"]
     seed: int = Field(ge=0, lt=2**32)
-    batches: bool = True
+    deliveries: bool = True
 
     @field_validator("size")
     @classmethod
@@ -50,27 +46,30 @@ class Params(params.Section):
 
 
 @dataclass(frozen=True)
-class Set:
-    """Images (n, 28, 28) uint8, labels (n,) uint8, their places (n,) int32 in the source file."""
+class ImageSet:
+    """Images (n, 28, 28) uint8, labels (n,) uint8, and their places in the source file (n,) int32.
+
+    The images of deliveries are numbered on from the end of the training file.
+    """
 
     images: Uint8
     labels: Uint8
     index: Index
 
-    def take(self, rows: NDArray[Any]) -> "Set":
+    def take(self, rows: NDArray[Any]) -> "ImageSet":
         """Return the rows that an index or a mask selects."""
-        return Set(self.images[rows], self.labels[rows], self.index[rows])
+        return ImageSet(self.images[rows], self.labels[rows], self.index[rows])
 
 
 def read_verified(raw: Path, hashes: dict[str, str]) -> tuple[Uint8, Uint8]:
-    """Return images and labels of a half of the release, or of a batch.
+    """Return images (n, 28, 28) and labels (n,) of a half of the release, or of a delivery.
 
     Args:
-        raw: The folder.
+        raw: Folder of the files.
         hashes: SHA-256 of each file by name.
 
     Raises:
-        InputError: A file is missing, is not the one that was downloaded, or is damaged.
+        InputError: A file is missing, damaged, or not the one that was downloaded.
     """
     for name, expected in hashes.items():
         if not (raw / name).is_file():
@@ -80,20 +79,48 @@ def read_verified(raw: Path, hashes: dict[str, str]) -> tuple[Uint8, Uint8]:
     return delivery.read([raw / name for name in hashes])
 
 
+def read_release(raw: Path, downloaded: dict[str, Any]) -> tuple[ImageSet, ImageSet]:
+    """Return the training file and t10k.
+
+    Args:
+        raw: Folder of the files.
+        downloaded: Metrics of `download`.
+    """
+    train, t10k = (read_verified(raw, downloaded[half]["sha256"]) for half in HALVES)
+    return numbered(*train), numbered(*t10k)
+
+
+def read_deliveries(raw: Path, downloaded: dict[str, Any]) -> list[ImageSet]:
+    """Return all deliveries, in their order; arguments as for `read_release`."""
+    start = downloaded["train"]["images"]
+    found = []
+    for name, metrics in downloaded.items():
+        if name not in HALVES:
+            images, labels = read_verified(raw, metrics["sha256"])
+            found.append(numbered(images, labels, start))
+            start += len(labels)
+    return found
+
+
+def numbered(images: Uint8, labels: Uint8, start: int = 0) -> ImageSet:
+    """Return a set whose images are numbered from `start`."""
+    return ImageSet(images, labels, np.arange(start, start + len(labels), dtype=np.int32))
+
+
 def draw_balanced(labels: Uint8, size: int, seed: int) -> Index:
     """Return the places of `size` labels, equally many of each class, class after class.
 
-    The classes follow in the order in which they first appear in `labels`, and within a class the
-    places in the order in which they were drawn. This is the published split, draw for draw,
-    which is why it uses NumPy's legacy generator (frozen by NEP 19).
+    The classes follow in the order of their first appearance in `labels`, and within a class the
+    places follow in the order in which they were drawn. This is the published split, draw for
+    draw; hence NumPy's legacy generator (frozen by NEP 19).
 
     Args:
-        labels: The classes of all images, uint8 (n,).
-        size: How many to draw; a multiple of the number of classes.
-        seed: Of the legacy generator.
+        labels: Classes of all images, uint8 (n,).
+        size: Number of places to draw, a multiple of the number of classes.
+        seed: Seed of the legacy generator.
 
     Raises:
-        InputError: A class has fewer images than are to be drawn of it.
+        InputError: A class has too few images.
     """
     generator = np.random.RandomState(seed)
     share = size // len(NAMES)
@@ -115,8 +142,8 @@ def draw_first(labels: Uint8, size: int) -> Index:
     """Return the first `size` places, as TensorFlow 1's reader of MNIST took its validation set.
 
     Args:
-        labels: The classes of all images, uint8 (n,).
-        size: How many.
+        labels: Classes of all images, uint8 (n,).
+        size: Number of places.
 
     Raises:
         InputError: There are fewer images.
@@ -126,10 +153,24 @@ def draw_first(labels: Uint8, size: int) -> Index:
     return np.arange(size, dtype=np.int32)
 
 
-def lay_out(train: Set, t10k: Set, drawn: Index, role: str) -> dict[str, Set]:
-    """Return the three sets; `role` says which one the rows `drawn` from `train` become.
+def draw(labels: Uint8, settings: Params) -> Index:
+    """Return the places (size,) of the sample in the training file, as the parameters ask."""
+    if settings.sample == "balanced":
+        return draw_balanced(labels, settings.size, settings.seed)
+    return draw_first(labels, settings.size)
 
-    The rows that are left train, in file order, and `t10k` takes the remaining role.
+
+def lay_out(train: ImageSet, t10k: ImageSet, drawn: Index, role: str) -> dict[str, ImageSet]:
+    """Return training, validation and test set.
+
+    Args:
+        train: Training file; its rows that were not drawn train, in file order.
+        t10k: Official test file; it takes the role that the sample does not have.
+        drawn: Rows of the training file that make up the sample.
+        role: Role of the sample, test or validation.
+
+    Raises:
+        InputError: Nothing is left to train on.
     """
     left = np.ones(len(train.labels), bool)
     left[drawn] = False
@@ -141,18 +182,18 @@ def lay_out(train: Set, t10k: Set, drawn: Index, role: str) -> dict[str, Set]:
     return {"train": rest, "validation": sample, "test": t10k}
 
 
-def append(train: Set, batches: list[Set]) -> Set:
-    """Return a training set with the images of batches after its own."""
-    parts = [train, *batches]
-    return Set(*(np.concatenate(arrays) for arrays in zip(*map(_arrays, parts), strict=True)))
+def append(train: ImageSet, deliveries: list[ImageSet]) -> ImageSet:
+    """Return the training set followed by the deliveries."""
+    parts = [train, *deliveries]
+    return ImageSet(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.index for part in parts]),
+    )
 
 
-def _arrays(part: Set) -> tuple[Uint8, Uint8, Index]:
-    return part.images, part.labels, part.index
-
-
-def find_shared(sets: dict[str, Set]) -> list[str]:
-    """Return the images that stand in two sets, pixel for pixel, as `set index = set index`."""
+def find_shared(sets: dict[str, ImageSet]) -> list[str]:
+    """Return the images that two sets share, pixel for pixel, as `set index = set index`."""
     seen: dict[bytes, str] = {}
     shared = []
     for name, part in sets.items():
@@ -165,22 +206,22 @@ def find_shared(sets: dict[str, Set]) -> list[str]:
     return shared
 
 
-def save(path: Path, part: Set) -> None:
+def save(path: Path, part: ImageSet) -> None:
     """Write a set as an uncompressed .npz file with the arrays images, labels and index.
 
-    The bytes are those of every Python version. `numpy.savez` streams into the archive, and what
-    Python writes into its headers then changed from 3.11.2 to 3.11.7.
+    The bytes are the same on every Python version. Those of `numpy.savez` are not: it streams
+    into the archive, and the headers that Python then writes changed from 3.11.2 to 3.11.7.
     """
     with new_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in vars(part).items():
             content = io.BytesIO()
             np.save(content, array, allow_pickle=False)
-            # Without a date of its own, a member is of 1 January 1980.
+            # A ZipInfo without a date is dated 1 January 1980.
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
 
 
-def describe(sets: dict[str, Set]) -> dict[str, Any]:
-    """Return the size of each set and how many images of each class it has."""
+def describe(sets: dict[str, ImageSet]) -> dict[str, Any]:
+    """Return the number of images in each set, and of each class in it."""
     return {
         name: {"images": len(part.labels), "classes": class_counts.count(part.labels)}
         for name, part in sets.items()
@@ -188,54 +229,29 @@ def describe(sets: dict[str, Set]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.split", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
-    parser.add_argument("--section", default="split", help="section of it (default: %(default)s)")
-    parser.add_argument("--raw", type=Path, required=True, help="folder of the four IDX files")
-    parser.add_argument(
-        "--download", type=Path, required=True, help="JSON: metrics of download, with the hashes"
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder for {train,validation,test}.npz"
-    )
-    parser.add_argument("--metrics", type=Path, required=True, help="JSON: sizes and counts")
-    parser.add_argument("--classes", type=Path, required=True, help="CSV: images of each class")
-    args = parser.parse_args()
-    orphan.watch()
-    with reported("split"):
-        settings = params.read(args.params, args.section, Params)
-        halves = {}
-        downloaded = json.loads(args.download.read_text(encoding="utf-8"))
-        # The batches count on from the end of the training file.
-        after = downloaded["train"]["images"]
-        for name, metrics in downloaded.items():
-            if name not in HALVES and not settings.batches:
-                continue
-            images, labels = read_verified(args.raw, metrics["sha256"])
-            index = np.arange(len(labels), dtype=np.int32)
-            if name not in HALVES:
-                index += after
-                after += len(labels)
-            halves[name] = Set(images, labels, index)
-        labels = halves["train"].labels
-        if settings.sample == "balanced":
-            drawn = draw_balanced(labels, settings.size, settings.seed)
-        else:
-            drawn = draw_first(labels, settings.size)
-        sets = lay_out(halves["train"], halves["t10k"], drawn, settings.role)
-        batches = [part for name, part in halves.items() if name not in HALVES]
-        sets["train"] = append(sets["train"], batches)
+    stage = Stage("stages.split", __doc__, Params)
+    stage.reads("--raw", "folder of the four IDX files")
+    stage.reads("--download", "JSON: metrics of download, with the hashes of the files")
+    stage.writes("--output", "folder of {train,validation,test}.npz")
+    stage.writes("--metrics", "JSON: number of images")
+    stage.writes("--classes", "CSV: number of images of each class")
+    with stage.running() as (args, settings):
+        downloaded = read_json(args.download)
+        train, t10k = read_release(args.raw, downloaded)
+        sets = lay_out(train, t10k, draw(train.labels, settings), settings.role)
+        if settings.deliveries:
+            sets["train"] = append(sets["train"], read_deliveries(args.raw, downloaded))
         if shared := find_shared(sets):
             raise InputError(
-                f"{len(shared)} images stand in two sets, expected none; the first: {shared[0]} "
+                f"{len(shared)} images are in two sets, expected none; the first: {shared[0]} "
                 "(set and index in the source file)"
             )
         for name, part in sets.items():
             save(args.output / f"{name}.npz", part)
         metrics = describe(sets)
-        counts = {name: metrics[name]["classes"] for name in sets}
+        counts = {name: item["classes"] for name, item in metrics.items()}
         write_table(args.classes, class_counts.tabulate(counts))
-        write_metrics(args.metrics, metrics | {"duplicates_across_sets": len(shared)})
+        write_metrics(args.metrics, metrics | {"duplicates_across_sets": 0})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Trains the model that params.yaml describes and writes it as a canonical Keras file."""
 
-import argparse
+import math
 import sys
 import time
 from pathlib import Path
@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
-from fashion_mnist import determinism, models, orphan, params
+from fashion_mnist import determinism, models, params
 from fashion_mnist.data import prepared
 from fashion_mnist.data.prepared import Prepared
-from fashion_mnist.errors import InputError, reported
+from fashion_mnist.errors import InputError
 from fashion_mnist.files import write_metrics, write_table
+from fashion_mnist.stage import Stage
 from fashion_mnist.training import losses, optimizers, schedules
 from fashion_mnist.training.augmentation import Augmentation
 from fashion_mnist.training.selection import Selection
 
-# Keras takes seconds to load; bad parameters and bad data are told before that.
+# Keras imports slowly; report bad input first.
 if TYPE_CHECKING:
     import keras
 
@@ -59,29 +60,44 @@ class Params(params.Section):
         return share
 
 
+def read_sets(train: Path, validation: Path, settings: Params) -> tuple[Prepared, Prepared]:
+    """Return training and validation set.
+
+    Raises:
+        InputError: A set is damaged, the training set is empty, or the validation set is empty
+            but has to select the best epoch.
+    """
+    sets = prepared.load(train), prepared.load(validation)
+    if not len(sets[0].images):
+        raise InputError(f"{train}: no images to train on")
+    if settings.select == "best" and not len(sets[1].images):
+        raise InputError("train.select: got 'best', expected 'last': the validation set is empty")
+    return sets
+
+
 def fit(
     model: "keras.Model",
     settings: Params,
     train: Prepared,
     validation: Prepared,
-    state: Path,
-    name: str,
+    path: Path,
+    fingerprint: str,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train `model` in place and leave it with the weights of the selected epoch.
+    """Train a model in place; it ends with the weights of the selected epoch.
 
     Args:
-        model: Just built.
-        settings: The recipe.
-        train: What to learn from.
-        validation: What is looked at after each epoch, unless it is empty.
-        state: File that a killed training goes on from; it is there until the caller removes it.
-        name: Of this training, by `progress.fingerprint`.
+        model: New model.
+        settings: Section `train` of params.yaml.
+        train: Training set.
+        validation: Validation set; it may be empty.
+        path: Checkpoint from which a killed training resumes; the caller removes it.
+        fingerprint: Result of `resume.fingerprint` for this training.
 
     Returns:
-        A row an epoch: epoch (from 1), accuracy and loss, averaged over the epoch while the
-        weights change (estimates of that, where images are selected), and val_accuracy and val_loss
-        at its end where there is a validation set.
-        Then a row a step: epoch, images of the batch, and loss averaged since the epoch began.
+        One row per epoch: epoch (from 1); accuracy and loss, averaged over the epoch while the
+        weights change (with a selection, estimates for all images); val_accuracy and val_loss at
+        its end if there is a validation set.
+        One row per step: epoch, images in the batch, and loss averaged since the epoch began.
 
     Raises:
         InputError: The epochs have fewer than `steps` steps, or the loss became infinite or NaN.
@@ -89,8 +105,8 @@ def fit(
     import keras
 
     from fashion_mnist.training.batches import Batches
-    from fashion_mnist.training.per_image_loss import Recorder
-    from fashion_mnist.training.resume import Progress
+    from fashion_mnist.training.per_image_loss import LossRecorder
+    from fashion_mnist.training.resume import Checkpoint
 
     sparse = settings.loss.startswith("sparse")
     batches = Batches(
@@ -101,66 +117,71 @@ def fit(
         settings.augmentation,
         settings.selection,
     )
-    check = None
-    if len(validation.images):
-        check = Batches(validation, settings.batch_size, sparse=sparse).dataset()
-    available = settings.epochs * len(batches)
+    validating = Batches(validation, settings.batch_size, sparse=sparse)
+    trained = LossRecorder(model, len(batches.order)) if settings.selection else model
+    trained.compile(
+        optimizers.build(settings.optimizer, settings.schedule, step_count(settings, len(batches))),
+        losses.smoothed(settings.loss, settings.label_smoothing),
+        weighted_metrics=["accuracy"],
+    )
+    checkpoint = Checkpoint(batches, path, fingerprint, settings.steps, settings.select == "best")
+    finished = checkpoint.resume(trained)
+    if not checkpoint.complete:
+        trained.fit(
+            batches.dataset(),
+            initial_epoch=finished,
+            epochs=settings.epochs,
+            validation_data=validating.dataset() if len(validation.images) else None,
+            callbacks=[checkpoint, keras.callbacks.TerminateOnNaN()],
+            shuffle=False,  # Keras warns about the default, which has no effect on a data set
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    if settings.select == "best":
+        trained.set_weights(checkpoint.best)
+    return checkpoint.tables()
+
+
+def step_count(settings: Params, steps_per_epoch: int) -> int:
+    """Return the number of steps of a training.
+
+    Raises:
+        InputError: The epochs have fewer than `train.steps` steps.
+    """
+    available = settings.epochs * steps_per_epoch
     if settings.steps and settings.steps > available:
         raise InputError(
             f"train.steps: got {settings.steps}, expected at most {available}, "
             f"which is what train.epochs: {settings.epochs} has"
         )
-    if settings.selection:
-        model = Recorder(model, len(batches.order))
-    model.compile(
-        optimizers.build(settings.optimizer, settings.schedule, settings.steps or available),
-        losses.smoothed(settings.loss, settings.label_smoothing),
-        weighted_metrics=["accuracy"],
-    )
-    resume = Progress(batches, state, name, settings.steps, settings.select == "best")
-    done = resume.resume(model)
-    if settings.steps is None or len(resume.steps) < settings.steps:
-        model.fit(
-            batches.dataset(),
-            initial_epoch=done,
-            epochs=settings.epochs,
-            validation_data=check,
-            callbacks=[resume, keras.callbacks.TerminateOnNaN()],
-            shuffle=False,  # the default is nothing for a data set, and Keras would say so
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
-    if settings.select == "best":
-        model.set_weights(resume.best)
-    return resume.tables()
+    return settings.steps or available
 
 
 def loss_by_step(steps: pd.DataFrame) -> pd.DataFrame:
-    """Return the loss of each step, or, if there are over 500, averaged over equally many of them.
+    """Return the loss of each step, averaged over groups of steps if there are more than 500.
 
     Args:
-        steps: A row a step: epoch, images of the batch, and loss averaged since the epoch began,
-            as Keras reports it.
+        steps: One row per step: epoch, images in the batch, and loss averaged since the epoch
+            began, as Keras reports it.
 
     Returns:
-        Columns step (the last one of those averaged, from 1) and loss.
+        Columns step (the last one of a group, from 1) and loss.
     """
-    # Keras's average is a float32 over the whole epoch, so a step's own share of it is good to
+    # Keras's average is a float32 over the epoch so far, so the loss of a single step is good to
     # about three digits: enough for a curve.
-    seen = steps.groupby("epoch")["images"].cumsum()
-    so_far = steps["loss"] * seen
-    total = so_far - so_far.groupby(steps["epoch"]).shift(fill_value=0)
-    number = np.arange(len(steps))
-    groups = pd.DataFrame({"step": number + 1, "total": total, "images": steps["images"]}).groupby(
-        number // -(-len(steps) // CURVE)
-    )
-    loss = groups["total"].sum() / groups["images"].sum()
-    return pd.DataFrame({"step": groups["step"].max(), "loss": loss})
+    by_epoch = steps["epoch"]
+    sum_so_far = steps["loss"] * steps.groupby(by_epoch)["images"].cumsum()
+    loss_sum = sum_so_far - sum_so_far.groupby(by_epoch).shift(fill_value=0)
+    step = np.arange(1, len(steps) + 1)
+    group = (step - 1) // math.ceil(len(steps) / CURVE)
+    grouped = pd.DataFrame({"step": step, "loss_sum": loss_sum, "images": steps["images"]})
+    totals = grouped.groupby(group).agg({"step": "max", "loss_sum": "sum", "images": "sum"})
+    return pd.DataFrame({"step": totals["step"], "loss": totals["loss_sum"] / totals["images"]})
 
 
 def flops(model: "keras.Model") -> int:
-    """Return the floating-point operations of one image's way through the model.
+    """Return the floating-point operations of one forward pass of one image.
 
-    Counted by TensorFlow's profiler on the inference graph; a multiply-add is two.
+    TensorFlow's profiler counts them on the inference graph; a multiply-add is two operations.
     """
     import tensorflow as tf
 
@@ -175,7 +196,7 @@ def flops(model: "keras.Model") -> int:
 def summarize(
     model: "keras.Model", settings: Params, history: pd.DataFrame, steps: pd.DataFrame
 ) -> dict[str, Any]:
-    """Return the metrics of a training: what it cost and what the saved weights reach."""
+    """Return the metrics of a training: its cost, and the scores of the saved weights."""
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     total = model.count_params()
     saved = len(history) - 1
@@ -202,49 +223,36 @@ def summarize(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.train", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
-    parser.add_argument("--section", default="train", help="section of it (default: %(default)s)")
-    parser.add_argument("--train", type=Path, required=True, help="folder of the training set")
-    parser.add_argument("--validation", type=Path, required=True, help="folder of the other set")
-    parser.add_argument("--model", type=Path, required=True, help="Keras file to write")
-    parser.add_argument("--metrics", type=Path, required=True, help="JSON: cost, accuracy and loss")
-    parser.add_argument(
-        "--history", type=Path, required=True, help="CSV: accuracy and loss by epoch"
-    )
-    parser.add_argument("--steps", type=Path, required=True, help="CSV: loss by step")
-    parser.add_argument(
-        "--state", type=Path, required=True, help="where a killed training goes on from"
-    )
-    args = parser.parse_args()
-    orphan.watch()
-    with reported("train"):
-        settings = params.read(args.params, args.section, Params)
-        train, validation = prepared.load(args.train), prepared.load(args.validation)
-        if not len(train.images):
-            raise InputError(f"{args.train}: no images to train on")
-        if settings.select == "best" and not len(validation.images):
-            raise InputError("train.select: got 'best', expected 'last': nothing validates")
+    stage = Stage("stages.train", __doc__, Params)
+    stage.reads("--train", "folder of the prepared training set")
+    stage.reads("--validation", "folder of the prepared validation set")
+    stage.writes("--model", "Keras file")
+    stage.writes("--metrics", "JSON: cost, accuracy and loss")
+    stage.writes("--history", "CSV: accuracy and loss by epoch")
+    stage.writes("--steps", "CSV: loss by step")
+    stage.writes("--checkpoint", "state after each epoch, from which a killed training resumes")
+    with stage.running() as (args, settings):
+        train, validation = read_sets(args.train, args.validation, settings)
         determinism.start(settings.seed)
 
         from fashion_mnist import model_file
         from fashion_mnist.training import resume
 
         files = [path for folder in (args.train, args.validation) for path in folder.iterdir()]
-        name = resume.fingerprint(settings.model_dump_json(), sorted(files))
+        fingerprint = resume.fingerprint(settings.model_dump_json(), sorted(files))
         model = models.build(settings.model, settings.arguments)
-        model.summary()
+        print(f"train: {settings.model}, {model.count_params():,} parameters", file=sys.stderr)
         began = time.monotonic()
         models.adapt(settings.model, model, train.images)
-        history, steps = fit(model, settings, train, validation, args.state, name)
+        history, steps = fit(model, settings, train, validation, args.checkpoint, fingerprint)
         metrics = summarize(model, settings, history, steps)
-        rate = metrics["images_seen"] / (time.monotonic() - began)
-        print(f"train: {rate:.0f} images a second, validation included", file=sys.stderr)
+        speed = metrics["images_seen"] / (time.monotonic() - began)
+        print(f"train: {speed:.0f} images per second, including validation", file=sys.stderr)
         model_file.save(model, args.model)
         write_table(args.history, history)
         write_table(args.steps, loss_by_step(steps))
         write_metrics(args.metrics, metrics)
-        args.state.unlink()
+        args.checkpoint.unlink()
 
 
 if __name__ == "__main__":

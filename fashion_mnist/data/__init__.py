@@ -1,1 +1,1 @@
-"""The data as files and arrays: sources, formats, deliveries, prepared sets."""
+"""Files and arrays of labelled images: sources, formats, deliveries, prepared sets."""

@@ -1,4 +1,4 @@
-"""How many images of each class a set has, for metrics and for a plot."""
+"""Counts the images of each class, for metrics and for a plot."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,12 @@ from fashion_mnist.dataset import KEYS, NAMES
 
 
 def count(labels: Uint8) -> dict[str, int]:
-    """Return how often each class occurs in labels (n,), by its key."""
+    """Return the number of images of each class by key, from labels (n,)."""
     return dict(zip(KEYS, np.bincount(labels, minlength=len(KEYS)).tolist(), strict=True))
 
 
 def tabulate(sets: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
-    """Return the counts of several sets as rows with the columns set, class (name) and images."""
+    """Return the counts of several sets as a table: set, class (its name), images."""
     rows = [
         {"set": name, "class": title, "images": counts[key]}
         for name, counts in sets.items()

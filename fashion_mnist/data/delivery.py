@@ -1,7 +1,7 @@
-"""Reads a batch of labelled images that came after the release, in any of three formats.
+"""Reads a delivery, labelled images that came after the release, in any of three formats.
 
-An IDX pair like that of the release; Kaggle's CSV; or an .npz file with the arrays `images`,
-uint8 (n, 28, 28), and `labels`, integers (n,).
+A pair of IDX files like those of the release; Kaggle's CSV; or an .npz file with the arrays
+`images`, uint8 (n, 28, 28), and `labels`, integers (n,).
 """
 
 import zipfile
@@ -16,23 +16,26 @@ from fashion_mnist.errors import DAMAGED, InputError
 
 ZIP = b"PK\x03\x04"
 IDX = {b"\0\0\x08\x03": "images", b"\0\0\x08\x01": "labels"}
-# NumPy makes room for as many images as a file announces, before it reads any.
-MOST = 1_000_000  # images
+# NumPy allocates as many images as a file announces before it reads any.
+LIMIT = 1_000_000  # images
 
 
 def read(files: list[Path]) -> tuple[Uint8, Uint8]:
-    """Return the images (n, 28, 28) and labels (n,), both uint8, of a batch of one file or two.
+    """Return the images (n, 28, 28) and labels (n,) of a delivery, both uint8.
 
-    A file is what it holds, whatever its name is.
+    The format is detected from the content, not from the names.
+
+    Args:
+        files: One file, or two for an IDX pair.
 
     Raises:
-        InputError: The files are no batch, or one is damaged.
+        InputError: The files are not a delivery, or one is damaged.
     """
     found = {IDX.get(_start(path), "other"): path for path in files}
     if len(files) == 2 and set(found) == set(IDX.values()):
         return idx.read_pair(found["images"], found["labels"])
     if len(files) == 1 and "other" in found:
-        return _npz(files[0]) if _start(files[0]) == ZIP else kaggle_csv.read(files[0])
+        return _read_npz(files[0]) if _start(files[0]) == ZIP else kaggle_csv.read(files[0])
     names = ", ".join(str(path) for path in files)
     raise InputError(f"{names}: expected images and labels in IDX files, or one .npz or CSV file")
 
@@ -42,12 +45,12 @@ def _start(path: Path) -> bytes:
         return file.read(4)
 
 
-def _npz(path: Path) -> tuple[Uint8, Uint8]:
+def _read_npz(path: Path) -> tuple[Uint8, Uint8]:
     try:
         with zipfile.ZipFile(path) as archive:
             largest = max(member.file_size for member in archive.infolist())
-        if largest > MOST * SIDE**2:
-            raise ValueError(f"an array of {largest} bytes, expected at most {MOST} images")
+        if largest > LIMIT * SIDE**2:
+            raise ValueError(f"an array of {largest} bytes, expected at most {LIMIT} images")
         with np.load(path, allow_pickle=False) as arrays:
             images, labels = arrays["images"], arrays["labels"]
     except (*DAMAGED, MemoryError) as error:

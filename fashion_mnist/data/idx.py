@@ -1,7 +1,7 @@
-"""The IDX format in which MNIST and its relatives are distributed.
+"""Reads and writes IDX files, the format of MNIST and its relatives.
 
 Two zero bytes, a type code, the number of dimensions, each dimension as a big-endian 32-bit
-integer, then the values. http://yann.lecun.com/exdb/mnist/ describes it.
+integer, then the values: http://yann.lecun.com/exdb/mnist/
 """
 
 import math
@@ -24,10 +24,10 @@ def read(path: Path, dimensions: int) -> Uint8:
 
     Args:
         path: The file.
-        dimensions: How many dimensions it must have: 3 for images, 1 for labels.
+        dimensions: Expected number of dimensions: 3 for images, 1 for labels.
 
     Raises:
-        InputError: Magic number, dimensions or length are not those of such a file.
+        InputError: Magic number, number of dimensions or length is wrong.
     """
     content = path.read_bytes()
     magic = bytes([0, 0, UINT8, dimensions])
@@ -47,7 +47,7 @@ def read(path: Path, dimensions: int) -> Uint8:
         )
     try:
         return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-    except ValueError as error:  # no values, in dimensions that are too large
+    except ValueError as error:  # no values, but dimensions too large for an array
         raise InputError(f"{path}: the dimensions {shape} in its header: {error}") from error
 
 
@@ -55,7 +55,7 @@ def read_pair(images: Path, labels: Path) -> tuple[Uint8, Uint8]:
     """Return the images (n, 28, 28) and labels (n,) of a pair of IDX files, both uint8.
 
     Raises:
-        InputError: A file is no such IDX file, the two differ in length, or a label is no class.
+        InputError: A file is not a valid IDX file, the two differ in length, or a label is invalid.
     """
     x, y = read(images, 3), read(labels, 1)
     if x.shape[1:] != (SIDE, SIDE):
@@ -71,7 +71,11 @@ def read_pair(images: Path, labels: Path) -> tuple[Uint8, Uint8]:
 
 
 def write(path: Path, array: NDArray[Any]) -> None:
-    """Write an array of uint8 as an uncompressed IDX file."""
+    """Write an array of uint8 as an uncompressed IDX file.
+
+    Raises:
+        ValueError: The array has another type.
+    """
     if array.dtype != np.uint8:
         raise ValueError(f"IDX files here hold uint8, not {array.dtype}")
     header = bytes([0, 0, UINT8, array.ndim]) + np.array(array.shape, ">u4").tobytes()

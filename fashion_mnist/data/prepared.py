@@ -1,4 +1,4 @@
-"""Opens a prepared set, memory-mapped, and checks that it is fit to train or score on."""
+"""Opens a prepared set, memory-mapped, and checks it before a model trains or is scored on it."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -23,13 +23,13 @@ class Prepared(NamedTuple):
 
 
 def load(folder: Path) -> Prepared:
-    """Return the arrays in `folder`, memory-mapped.
+    """Return the arrays in a folder, memory-mapped.
 
     Raises:
-        InputError: A file is missing or is not the one in SHA256SUMS, shape or type is wrong, a
-            pixel is not finite, or a row of labels is not one-hot.
+        InputError: A file is missing or differs from SHA256SUMS, a shape or type is wrong, a pixel
+            is not finite, or a row of labels is not one-hot.
     """
-    # DVC hands out a damaged object of its cache as if it were whole.
+    # DVC restores a damaged object of its cache as if it were intact.
     verify_checksums(folder)
     images = _load(folder / "images.npy", (SIDE, SIDE, 1))
     labels = _load(folder / "labels.npy", (len(NAMES),))
@@ -39,7 +39,7 @@ def load(folder: Path) -> Prepared:
         finite = np.isfinite(images[start : start + BLOCK]).all(axis=(1, 2, 3))
         if not finite.all():
             row = start + int(np.argmin(finite))
-            raise InputError(f"{folder / 'images.npy'}: row {row} holds a value that is not finite")
+            raise InputError(f"{folder / 'images.npy'}: row {row} has a value that is not finite")
     one_hot = ((labels == 0) | (labels == 1)).all(axis=1) & (labels.sum(axis=1) == 1)
     if not one_hot.all():
         row = int(np.argmin(one_hot))

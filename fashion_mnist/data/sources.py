@@ -1,7 +1,7 @@
-"""Fetches one pinned file from a source: a web mirror, any other fsspec URL, a folder, or Debian.
+"""Fetches a pinned file from a source: a web mirror, any other fsspec URL, a folder, or Debian.
 
-Nothing that a source says is trusted: a file is accepted for its length and SHA-256 alone. That
-is why a plain-http mirror is good enough.
+No source is trusted: only length and SHA-256 decide whether a file is accepted. That makes a
+plain-http mirror safe.
 """
 
 import gzip
@@ -29,7 +29,7 @@ BLOCK = 1 << 18  # bytes
 
 
 class Pin(Section):
-    """What a file must be, once it is uncompressed (mirrors differ in their gzip headers)."""
+    """Length and hash of a file's uncompressed content (mirrors differ in their gzip headers)."""
 
     bytes: int = Field(gt=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -37,13 +37,13 @@ class Pin(Section):
 
 @contextmanager
 def opened(source: str) -> Iterator[str]:
-    """Yield the folder or URL at which the files of `source` can be read.
+    """Yield the folder or URL that has the files of `source`.
 
-    `debian:<package>` is downloaded and unpacked to a temporary folder for as long as the block
-    lasts; anything else is yielded as it is.
+    `debian:<package>` is downloaded and unpacked into a temporary folder that is removed when the
+    block ends; any other source is yielded unchanged.
 
     Raises:
-        InputError: The package cannot be had here.
+        InputError: The package cannot be downloaded.
     """
     if not source.startswith(DEBIAN):
         yield source.rstrip("/")
@@ -53,39 +53,45 @@ def opened(source: str) -> Iterator[str]:
 
 
 def fetch(url: str, pin: Pin, target: Path, *, timeout: float, attempts: int) -> None:
-    """Write the file at `url` to `target`, uncompressed and verified while it is written.
+    """Write the file at `url` to `target`, uncompressed, and verify it.
 
-    Gzip is recognised by its content, so `url` may name either form. `target` holds part of a
-    file when this raises. http(s) honours the proxy variables of the environment.
+    Gzip is recognized by content, so `url` may name either form. After an error, `target` may
+    hold part of the file. http(s) honours the proxy variables of the environment.
 
     Args:
-        url: A path or a URL of any protocol that fsspec knows.
-        pin: Length and hash that the uncompressed content must have.
+        url: Path, or URL of any protocol that fsspec knows.
+        pin: Expected length and hash of the uncompressed content.
         target: File to write.
-        timeout: Seconds without a byte after which a connection is given up; a file may take
-            thirty times as long as a whole.
-        attempts: How often a transfer is begun, with growing pauses between, when the network
-            is at fault.
+        timeout: Seconds without a byte before a connection is dropped; the whole file may take
+            thirty times as long.
+        attempts: Number of tries, with growing pauses, if the network fails.
 
     Raises:
         FileNotFoundError: There is no such file.
         InputError: The content is not the pinned one.
         OSError, EOFError, zlib.error, aiohttp.ClientError, TimeoutError: The transfer failed.
     """
-    found = take(url, target, pin.bytes, timeout=timeout, attempts=attempts)
+    found = fetch_unpinned(url, target, pin.bytes, timeout=timeout, attempts=attempts)
     if found.bytes < pin.bytes:
         raise InputError(f"ends after {found.bytes} bytes, expected {pin.bytes}")
     if found.sha256 != pin.sha256:
         raise InputError(f"SHA-256 is {found.sha256}, expected {pin.sha256}")
 
 
-def take(url: str, target: Path, most: int, *, timeout: float, attempts: int) -> Pin:
-    """Write the file at `url` to `target`, uncompressed, and return what it is.
+def fetch_unpinned(url: str, target: Path, limit: int, *, timeout: float, attempts: int) -> Pin:
+    """Write the file at `url` to `target`, uncompressed, and return its length and hash.
 
-    Like `fetch`, of a file that nobody has pinned yet and that has up to `most` bytes.
+    As `fetch`, for a file whose content is not known in advance.
+
+    Args:
+        url: Path or URL.
+        target: File to write.
+        limit: Greatest length that is accepted, in bytes.
+        timeout: Seconds without a byte before a connection is dropped.
+        attempts: Number of tries.
 
     Raises:
-        InputError: It is longer, or empty.
+        InputError: The file is longer, or empty.
     """
     for attempt in Retrying(
         retry=retry_if_exception(_transient),
@@ -94,18 +100,18 @@ def take(url: str, target: Path, most: int, *, timeout: float, attempts: int) ->
         reraise=True,
     ):
         with attempt, _stream(url, timeout) as stream, target.open("wb") as file:
-            found = _copy(stream, file, most, Path(url).name)
+            found = _copy(stream, file, limit, Path(url).name)
     return found
 
 
-def _copy(stream: BinaryIO, file: BinaryIO, most: int, name: str) -> Pin:
+def _copy(stream: BinaryIO, file: BinaryIO, limit: int, name: str) -> Pin:
     digest, length = hashlib.sha256(), 0
-    progress = tqdm(total=most, desc=name, unit="B", unit_scale=True, disable=None)
+    progress = tqdm(total=limit, desc=name, unit="B", unit_scale=True, disable=None)
     with progress:
         while block := stream.read(BLOCK):
             length += len(block)
-            if length > most:
-                raise InputError(f"longer than the expected {most} bytes")
+            if length > limit:
+                raise InputError(f"longer than the expected {limit} bytes")
             digest.update(block)
             file.write(block)
             progress.update(len(block))
@@ -120,8 +126,8 @@ def _stream(url: str, timeout: float) -> Iterator[BinaryIO]:
         limits = aiohttp.ClientTimeout(total=30 * timeout, sock_connect=timeout, sock_read=timeout)
         client = {"timeout": limits, "trust_env": True}
         system, path = fsspec.url_to_fs(url, client_kwargs=client)
-        # Block size 0 streams the file in one request. A size, any size, spares the HEAD request,
-        # whose failure for whatever reason fsspec reports as a missing file.
+        # Block size 0 streams the file in one request. Giving a size, any size, avoids a HEAD
+        # request: fsspec reports its failure, whatever the cause, as a missing file.
         opening = system.open(path, "rb", block_size=0, size=1)
     else:
         opening = fsspec.open(url, "rb")
@@ -143,10 +149,10 @@ def _transient(error: BaseException) -> bool:
 def _debian(package: str, scratch: Path) -> Path:
     """Unpack a Debian package below `scratch` and return the folder of its data sets.
 
-    Lists and cache are private, so this needs neither root nor fresh system lists.
+    apt gets its own lists and cache, so this needs neither root nor up-to-date system lists.
     """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise InputError("there is no apt on this machine")
+        raise InputError("this machine has no apt")
     (scratch / "lists/partial").mkdir(parents=True)
     (scratch / "cache/archives/partial").mkdir(parents=True)
     apt = ["apt-get", "-qq", "-o", f"Dir::State::Lists={scratch}/lists"]

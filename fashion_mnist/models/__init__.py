@@ -1,4 +1,4 @@
-"""Architectures: a file each, with a builder of the same name that returns a `keras.Model`.
+"""Architectures: one file each, with a builder of the same name that returns a `keras.Model`.
 
 Every model takes images (n, 28, 28, 1) float32 and returns class probabilities (n, 10).
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """Return the architectures there are, without loading any."""
+    """Return the names of all architectures, without loading any."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
@@ -34,14 +34,15 @@ def build(name: str, arguments: Mapping[str, Any]) -> "keras.Model":
         arguments: Keyword arguments of its builder.
 
     Raises:
-        InputError: The builder does not take these arguments, or they make no classifier.
+        InputError: The builder rejects the arguments, or the result is not a classifier of the
+            classes.
     """
     builder = getattr(_module(name), name)
     try:
         model: keras.Model = validate_call(builder)(**arguments)
     except ValidationError as error:
         raise InputError(explain(error, "train.arguments", arguments)) from error
-    except (ValueError, TypeError) as error:  # how Keras refuses a layer
+    except (ValueError, TypeError) as error:  # how Keras rejects a layer
         raise InputError(f"train.arguments: {' '.join(str(error).split())}") from error
     if model.output_shape != (None, len(NAMES)):
         raise InputError(
@@ -52,13 +53,14 @@ def build(name: str, arguments: Mapping[str, Any]) -> "keras.Model":
 
 
 def adapt(name: str, model: "keras.Model", images: Float32) -> None:
-    """Prepare a new model, in place, with what its architecture wants to know of the images.
+    """Adapt a new model to the training images, in place, if its architecture asks for it.
 
-    As with Keras's layers of that method, this goes before training. Most have none.
+    As with the method of that name in Keras's layers, this happens once, before training.
 
     Args:
-        name: The architecture that `model` was built of.
-        images: Of the training set, (n, 28, 28, 1) float32.
+        name: Architecture of the model.
+        model: Model to change.
+        images: Training images, (n, 28, 28, 1) float32.
     """
     module = _module(name)
     if hasattr(module, "adapt"):

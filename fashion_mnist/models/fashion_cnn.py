@@ -43,7 +43,7 @@ def fashion_cnn(
         Dense(units=10, activation="softmax"),
     ),
 ) -> keras.Model:
-    """Return the network: 3,467,402 parameters, 3,452,874 of them trainable, by default."""
+    """Return the network: by default 3,467,402 parameters, 3,452,874 of them trainable."""
     model = keras.Sequential([keras.Input((28, 28, 1))], name="fashion_cnn")
     for convolution in convolutions:
         model.add(layers.ZeroPadding2D(convolution.pad))

@@ -1,6 +1,6 @@
-"""A network that learns much from few operations, after those of CIFAR-10's speed records.
+"""A network that learns much from few operations, modelled on CIFAR-10's speed records.
 
-Their sources: https://github.com/davidcpage/cifar10-fast (Page), https://arxiv.org/abs/2404.00498
+Sources: https://github.com/davidcpage/cifar10-fast (Page), https://arxiv.org/abs/2404.00498
 (Jordan 2024, "airbench").
 """
 
@@ -16,9 +16,9 @@ from fashion_mnist.data.prepared import Float32
 
 Count = Annotated[int, Field(gt=0)]
 
-PATCH = 2  # pixels, the side of what the first layer sees
-MOMENTUM = 0.9  # of the averages in BatchNorm: a short training needs short ones
-SAMPLE = 5000  # images whose patches tell how to whiten
+PATCH = 2  # pixels, height and width of the first layer's filters
+MOMENTUM = 0.9  # of BatchNorm's averages; a short training needs short averages
+SAMPLE = 5000  # images whose patches the whitening filters come from
 
 
 def fast_cnn(
@@ -29,9 +29,10 @@ def fast_cnn(
     """Return the network: 164,440 parameters by default, 163,736 of them trainable.
 
     Args:
-        widths: Channels of each block. A block halves height and width.
-        whitening: Let the first layer whiten patches (see `adapt`); else it learns its filters.
-        head: Factor of the logits. A small one keeps the softmax soft in the first steps.
+        widths: Number of channels in each block. A block halves height and width.
+        whitening: Let the first layer whiten patches (see `adapt`); otherwise it learns its
+            filters.
+        head: Factor of the logits. A small factor keeps the softmax soft in the first steps.
     """
     image = keras.Input((28, 28, 1))
     first = layers.Conv2D(2 * PATCH**2, PATCH, name="whitening" if whitening else "first")
@@ -47,7 +48,7 @@ def fast_cnn(
     x = layers.GlobalMaxPooling2D()(x)
     x = layers.Dense(10, use_bias=False)(x)
     x = layers.Softmax()(layers.Rescaling(head)(x))
-    # The bias learns.
+    # Only the kernel is fixed; the bias learns.
     first.kernel.trainable = not whitening
     return keras.Model(image, x, name="fast_cnn")
 
@@ -55,13 +56,13 @@ def fast_cnn(
 def adapt(model: keras.Model, images: Float32) -> None:
     """Let the first layer whiten patches of the images, in place.
 
-    Its filters are the eigenvectors of the patches' covariance, each divided by the root of its
-    eigenvalue, and their negatives, so that what the next layer sees has about the same variance
-    in all directions.
+    Its filters are the eigenvectors of the patches' covariance, each divided by the square root of
+    its eigenvalue, and their negatives. The next layer then sees about the same variance in all
+    directions.
 
     Args:
-        model: Of `fast_cnn`.
-        images: Of the training set, (n, height, width, 1).
+        model: Model that `fast_cnn` built; without whitening it stays as it is.
+        images: Training images, (n, height, width, 1) float32.
     """
     layer = model.layers[1]
     if layer.name != "whitening":
@@ -70,9 +71,9 @@ def adapt(model: keras.Model, images: Float32) -> None:
         np.asarray(images[:SAMPLE, :, :, 0], np.float64), (PATCH, PATCH), axis=(1, 2)
     ).reshape(-1, PATCH**2)
     variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))
-    directions *= np.where(directions[0] < 0, -1, 1)  # either sign is an eigenvector's
-    # Directions with hardly any variance are noise.
+    directions *= np.where(directions[0] < 0, -1, 1)  # the sign of an eigenvector is arbitrary
+    # The offset keeps directions of almost no variance, which are noise, small.
     filters = directions / np.sqrt(variances + 1e-2 * variances.mean())
     kernel = np.concatenate([filters, -filters], axis=1).reshape(PATCH, PATCH, 1, -1)
-    # Libraries of linear algebra differ in the last digits from processor to processor.
+    # The last digits of linear algebra differ from processor to processor.
     layer.kernel.assign(kernel.round(6))

@@ -1,1 +1,1 @@
-"""What a training step and an epoch are made of."""
+"""What a training consists of: batches, augmentation, optimizer, loss, checkpoint."""

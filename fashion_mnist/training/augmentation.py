@@ -10,18 +10,18 @@ from fashion_mnist.data.prepared import Float32
 from fashion_mnist.dataset import SIDE
 from fashion_mnist.params import Section
 
-# Which draw, in the seed of its generator. That of the order has no such number.
+# Purpose of a draw, the last number in the seed of its generator. The order's seed has none.
 FLIPS, SHIFTS = 1, 2
 
 
 class Augmentation(Section):
-    """What is done to the training images.
+    """How training images are changed.
 
     flip:
-        Mirror an image left to right, or not, with equal chances.
+        Mirror an image left to right with probability 1/2.
     shift:
-        Move by up to so many pixels up or down and left or right; the edge fills the gap
-        (https://github.com/davidcpage/cifar10-fast).
+        Move an image by up to this many pixels vertically and horizontally; the edge fills the
+        gap (https://github.com/davidcpage/cifar10-fast).
     """
 
     flip: bool = False
@@ -29,23 +29,26 @@ class Augmentation(Section):
 
 
 class Changes(NamedTuple):
-    """What happens to each of n images.
-
-    Whether it is mirrored (n,) bool, and its shift down and right (n, 2) int64.
-    """
+    """Changes to n images: mirrored or not (n,) bool, and pixels down and right (n, 2) int64."""
 
     flipped: NDArray[np.bool_]
     shifts: NDArray[np.int64]
 
     def of(self, rows: NDArray[np.int64]) -> "Changes":
-        """Return those of the images at `rows`."""
+        """Return the changes to the images at `rows`."""
         return Changes(self.flipped[rows], self.shifts[rows])
 
 
 def draw(augmentation: Augmentation, images: int, seed: int, epoch: int) -> Changes:
-    """Return what happens to each of so many images in `epoch`, counted from 0.
+    """Return the changes to each image in an epoch.
 
-    It depends on nothing else, neither on the batches nor on the epochs before.
+    They depend on nothing else, neither on the batches nor on earlier epochs.
+
+    Args:
+        augmentation: What to draw.
+        images: Number of images.
+        seed: Seed of the training.
+        epoch: The epoch, from 0.
     """
     flipped = np.zeros(images, bool)
     if augmentation.flip:
@@ -55,10 +58,10 @@ def draw(augmentation: Augmentation, images: int, seed: int, epoch: int) -> Chan
     return Changes(flipped, generator.integers(-reach, reach, (images, 2), endpoint=True))
 
 
-def change(images: Float32, changes: Changes) -> Float32:
+def apply(changes: Changes, images: Float32) -> Float32:
     """Return images (n, height, width, 1) with their changes made."""
     count, height, width, _ = images.shape
-    # A place outside the image is the nearest one inside it.
+    # Outside the image, the nearest pixel inside it counts.
     y = np.clip(np.arange(height) - changes.shifts[:, :1], 0, height - 1)
     x = np.clip(np.arange(width) - changes.shifts[:, 1:], 0, width - 1)
     x = np.where(changes.flipped[:, None], x[:, ::-1], x)

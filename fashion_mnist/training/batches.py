@@ -1,5 +1,6 @@
 """Feeds a prepared set to Keras batch by batch, in an order that only seed and epoch decide."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,24 +8,27 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from fashion_mnist.data.prepared import Float32, Prepared
-from fashion_mnist.training.augmentation import Augmentation, Changes, change, draw
-from fashion_mnist.training.selection import Selection, choose
+from fashion_mnist.training import augmentation as augmenting
+from fashion_mnist.training.augmentation import Augmentation, Changes
+from fashion_mnist.training.selection import Selection, select
+
+Batch = tuple[Float32 | NDArray[np.int64], ...]
 
 
 class Batches:
     """Batches of a memory-mapped set; only the rows of the current batch are in memory.
 
     The order of epoch e is drawn from `numpy.random.default_rng([seed, e])`, so a training that
-    resumes at e sees what an uninterrupted one would have seen.
+    resumes at e sees the same batches as an uninterrupted one.
 
     Args:
         data: The set.
-        batch_size: Images a batch; the last one may be smaller.
-        seed: Of the order; without it the rows come as they are stored.
-        sparse: Hand out labels as integers (n,), not as one-hot rows (n, 10).
-        augmentation: Of the images, anew in each epoch; it needs a seed.
-        selection: Of the images of an epoch, by what `record` told; it needs a seed. With it,
-            batches have weights (n,) besides images and labels.
+        batch_size: Images per batch; the last one may be smaller.
+        seed: Seed of the order; None to keep the order of the set.
+        sparse: Return labels as integers (n,) instead of one-hot rows (n, 10).
+        augmentation: Changes to the images, drawn again in each epoch; needs a seed.
+        selection: Which images an epoch trains on, by the losses that `record` received; needs a
+            seed. Batches then have weights (n,) as a third part.
 
     Raises:
         ValueError: There is an augmentation or a selection but no seed.
@@ -53,51 +57,51 @@ class Batches:
         self.begin(0)
 
     def begin(self, epoch: int) -> None:
-        """Set the order of the rows, and what happens to them, for `epoch`, counted from 0.
+        """Draw the order of an epoch, counted from 0, its images and the changes to them.
 
-        Call this from the callback `on_epoch_begin`: Keras also looks at a first batch before.
+        Call this from the callback `on_epoch_begin`: Keras also reads a first batch earlier.
         """
-        rows = len(self.data.images)
+        count = len(self.data.images)
         if self.seed is None:
-            self.order = np.arange(rows)
+            self.order = np.arange(count)
+            return
+        generator = np.random.default_rng([self.seed, epoch])
+        if self.selection:
+            self.order, self.weights = select(self.selection, self.losses, generator)
         else:
-            generator = np.random.default_rng([self.seed, epoch])
-            if self.selection:
-                self.order, self.weights = choose(self.selection, self.losses, generator)
-            else:
-                self.order = generator.permutation(rows)
-            if self.augmentation:
-                self.changes = draw(self.augmentation, rows, self.seed, epoch)
+            self.order = generator.permutation(count)
+        if self.augmentation:
+            self.changes = augmenting.draw(self.augmentation, count, self.seed, epoch)
 
     def record(self, losses: Float32) -> None:
-        """Keep the losses (n,) of the first n images of the epoch, for the selection."""
+        """Keep the losses (n,) of the first n images of the epoch, for the next selection."""
         self.losses[self.order[: len(losses)]] = losses
 
     def size(self, index: int) -> int:
-        """Return how many images batch `index` has."""
+        """Return the number of images in batch `index`."""
         return min(self.batch_size, len(self.order) - index * self.batch_size)
 
     def __len__(self) -> int:
-        return -(-len(self.order) // self.batch_size)
+        return math.ceil(len(self.order) / self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Float32 | NDArray[np.int64], ...]:
+    def __getitem__(self, index: int) -> Batch:
         part = slice(index * self.batch_size, (index + 1) * self.batch_size)
         rows = self.order[part]
         images, labels = self.data.images[rows], self.data.labels[rows]
         if self.changes:
-            images = change(images, self.changes.of(rows))
+            images = augmenting.apply(self.changes.of(rows), images)
         batch = images, labels.argmax(axis=1) if self.sparse else labels
         return batch if self.weights is None else (*batch, self.weights[part])
 
-    def __iter__(self) -> Iterator[tuple[Float32 | NDArray[np.int64], ...]]:
+    def __iter__(self) -> Iterator[Batch]:
         return (self[index] for index in range(len(self)))
 
     def dataset(self) -> tf.data.Dataset:
-        """Return the batches in the form that Keras takes; each pass is over the epoch of then.
+        """Return the batches in the form that Keras takes; each pass yields the current epoch.
 
-        Keras would make as much of a `keras.utils.PyDataset`, but tf.data tunes the number of
-        batches made ahead by a thread whose sleeps double, and now and then, in TensorFlow 2.21,
-        the end of an epoch waits until it wakes up, up to as long again as the epoch took.
+        Not a `keras.utils.PyDataset`: Keras would wrap it in a dataset with autotuning, whose
+        thread sleeps longer and longer (TensorFlow 2.21). Now and then the end of an epoch waits
+        until it wakes up, up to as long as the epoch took.
         """
         signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in self[0])
         options = tf.data.Options()

@@ -1,10 +1,10 @@
-"""What a training minimizes."""
+"""Losses that params.yaml offers, and label smoothing."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
-# Those with `sparse` in their name take classes as integers, the others one-hot rows.
+# Losses with `sparse` in their name take classes as integers, the others one-hot rows.
 Loss = Literal[
     "categorical_crossentropy",
     "categorical_focal_crossentropy",

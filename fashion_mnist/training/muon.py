@@ -1,4 +1,4 @@
-"""Muon for convolutions."""
+"""Muon for the kernels of convolutions."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from keras import ops
 
 
 class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
-    """Keras's Muon, whose matrices are here the kernels of convolutions.
+    """Keras's Muon, applied to the kernels of convolutions instead of to matrices.
 
     Muon makes the update of a matrix nearly orthogonal, so that it changes all directions alike.
-    Keras gives it the matrices alone and leaves kernels of convolutions to AdamW; its authors
-    flatten those to (height * width * channels in, channels out), and leave the matrix of the
+    Keras applies it to matrices only and leaves kernels of convolutions to AdamW. Its author
+    flattens those to (height * width * channels in, channels out) and leaves the matrix of the
     last layer to the other optimizer (Jordan 2024, https://kellerjordan.github.io/posts/muon/).
 
     Takes the arguments of `keras.optimizers.Muon`. It is not stored with a model.

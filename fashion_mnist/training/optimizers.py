@@ -78,8 +78,8 @@ def build(
     """Return the Keras optimizer that the parameters describe.
 
     Args:
-        optimizer: Its name and arguments.
-        schedule: Of the learning rate.
+        optimizer: Name and arguments.
+        schedule: Schedule of the learning rate.
         steps: Number of updates in the training.
     """
     import keras

@@ -1,4 +1,4 @@
-"""Follows a training and keeps its state on disk, so that a killed one goes on where it was."""
+"""Writes a checkpoint after each epoch, from which a killed training resumes."""
 
 import hashlib
 import json
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from fashion_mnist.errors import DAMAGED, InputError
 from fashion_mnist.files import new_file, sha256
 from fashion_mnist.training.batches import Batches
-from fashion_mnist.training.per_image_loss import Recorder
+from fashion_mnist.training.per_image_loss import LossRecorder
 
 LIBRARIES = ("keras", "numpy", "tensorflow")
 
 
 def fingerprint(parameters: str, files: Iterable[Path]) -> str:
-    """Return a hash of all that decides a training: parameters, data, our code, the libraries.
+    """Return a hash of everything that decides a training: parameters, data, code, libraries.
 
     Args:
-        parameters: Written out.
+        parameters: The parameters as text.
         files: The data.
     """
     ours = ("__main__", "fashion_mnist", "stages")
@@ -40,47 +40,52 @@ def fingerprint(parameters: str, files: Iterable[Path]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-class Progress(keras.callbacks.Callback):  # type: ignore[misc]
-    """Sets the order of the batches, records the loss, stops, and saves after each epoch.
+class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the state of a training in one file, and records what happened in it so far.
 
-    Keras's own BackupAndRestore goes on with fresh weights if those it saved are missing. Here
-    the state is one file, written whole or not at all: the variables of model and optimizer
-    (among them the seeds of dropout), the weights of the best epoch, the losses by which the next
-    images are selected, and the rows recorded.
+    Keras's own BackupAndRestore continues with fresh weights if the saved ones are missing. This
+    file is written whole or not at all. It holds the variables of model and optimizer (including
+    the seeds of dropout), the weights of the best epoch, the losses that the next selection needs,
+    and the recorded rows.
 
     Args:
-        batches: What the model is trained on.
-        path: The file of the state.
-        name: Of this training, by `fingerprint`; a state of another one is not used.
-        steps: After how many to stop, also within an epoch.
+        batches: The batches that the model trains on.
+        path: The file.
+        fingerprint: Result of `fingerprint`; a checkpoint with another one is not used.
+        steps: Number of steps after which to stop, even within an epoch; None for no limit.
         keep_best: Keep the weights of the epoch with the highest validation accuracy.
     """
 
     def __init__(
-        self, batches: Batches, path: Path, name: str, steps: int | None, keep_best: bool
+        self, batches: Batches, path: Path, fingerprint: str, steps: int | None, keep_best: bool
     ) -> None:
         super().__init__()
         self.batches = batches
         self.path = path
-        self.name = name
+        self.fingerprint = fingerprint
         self.limit = steps
         self.keep_best = keep_best
         self.best: list[NDArray[Any]] = []
         self.epochs: list[dict[str, float]] = []
         self.steps: list[dict[str, float]] = []
 
+    @property
+    def complete(self) -> bool:
+        """Whether the limit of steps is reached."""
+        return len(self.steps) == self.limit
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.batches.begin(epoch)
-        if isinstance(self.model, Recorder):
+        if isinstance(self.model, LossRecorder):
             self.model.begin()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         row = {"epoch": len(self.epochs) + 1, "images": self.batches.size(batch)}
         self.steps.append(row | {"loss": float(logs["loss"])})
-        self.model.stop_training |= len(self.steps) == self.limit
+        self.model.stop_training |= self.complete
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Record the epoch and save the state.
+        """Record the epoch and write the checkpoint.
 
         Raises:
             InputError: The loss became infinite or NaN.
@@ -93,52 +98,53 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
             )
         earlier = [before["val_accuracy"] for before in self.epochs] if self.keep_best else []
         self.epochs.append(row)
-        if isinstance(self.model, Recorder):
+        if isinstance(self.model, LossRecorder):
             self.batches.record(self.model.recorded())
         if self.keep_best and row["val_accuracy"] > max(earlier, default=-1):
             self.best = self.model.get_weights()
-        self._save()
+        self._write()
 
     def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the rows by epoch and by step."""
         return pd.DataFrame(self.epochs), pd.DataFrame(self.steps)
 
-    def _save(self) -> None:
+    def _write(self) -> None:
         variables = [np.asarray(variable) for variable in self._variables(self.model)]
         arrays: dict[str, Any] = {f"variable_{n}": value for n, value in enumerate(variables)}
         arrays |= {f"best_{number}": value for number, value in enumerate(self.best)}
-        record = json.dumps({"name": self.name, "epochs": self.epochs, "steps": self.steps})
+        record = {"fingerprint": self.fingerprint, "epochs": self.epochs, "steps": self.steps}
+        arrays["record"] = np.frombuffer(json.dumps(record).encode(), np.uint8)
         arrays["losses"] = self.batches.losses
         with new_file(self.path) as temporary, temporary.open("wb") as file:
-            np.savez(file, record=np.frombuffer(record.encode(), np.uint8), **arrays)
+            np.savez(file, **arrays)
 
     def resume(self, model: keras.Model) -> int:
-        """Give a compiled model the state on disk and return how many epochs that has finished.
+        """Restore a compiled model from the checkpoint and return the number of finished epochs.
 
-        A state that is not there or of another training is left alone; one that is damaged is
-        told. In each case that is 0, and the model stays as it is.
+        Return 0 and leave the model unchanged if the checkpoint is missing, belongs to another
+        training, or (with a message) is damaged.
         """
         if not self.path.exists():
             return 0
         variables = self._variables(model)
         try:
-            # An .npz file has a checksum of each array.
+            # An .npz file has a checksum for each array.
             with np.load(self.path, allow_pickle=False) as archive:
                 record = json.loads(archive["record"].tobytes())
-                if record["name"] != self.name:
-                    _say(f"{self.path} is of other parameters, data or code; starts over")
+                if record["fingerprint"] != self.fingerprint:
+                    _say(f"{self.path} has other parameters, data or code; starting from scratch")
                     return 0
                 values = [archive[f"variable_{number}"] for number in range(len(variables))]
                 losses = archive["losses"]
                 best = [archive[key] for key in archive if key.startswith("best_")]
         except DAMAGED as error:
-            _say(f"{self.path} is damaged ({error}); starts over")
+            _say(f"{self.path} is damaged ({error}); starting from scratch")
             return 0
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         self.batches.losses = losses
         self.best, self.epochs, self.steps = best, record["epochs"], record["steps"]
-        _say(f"goes on after epoch {len(self.epochs)}, from {self.path}")
+        _say(f"resumes after epoch {len(self.epochs)}, from {self.path}")
         return len(self.epochs)
 
     @staticmethod

@@ -18,7 +18,7 @@ class Constant(Section):
 
 
 class InverseTimeDecay(Section):
-    """The learning rate divided by 1 + decay_rate * step, Keras 2's `decay` of an optimizer.
+    """The learning rate is divided by 1 + decay_rate * step, as by `decay` in Keras 2.
 
     https://keras.io/api/optimizers/learning_rate_schedules/inverse_time_decay/
     """
@@ -33,7 +33,7 @@ class CosineDecay(Section):
     https://keras.io/api/optimizers/learning_rate_schedules/cosine_decay/
 
     warmup:
-        Share of the steps in which it rises.
+        Share of the steps during which it rises.
     """
 
     name: Literal["cosine_decay"]

@@ -1,4 +1,4 @@
-"""Chooses the images of an epoch: those that the model finds hard, and some of the others."""
+"""Selects the images of an epoch: those with the highest loss, and some of the others."""
 
 from typing import Annotated
 
@@ -13,46 +13,45 @@ from fashion_mnist.params import Section
 class Selection(Section):
     """Which images an epoch trains on.
 
-    Most images of clothing are soon easy, and hardly change the model any more. To train on those
-    with the highest loss instead is an idea of Loshchilov and Hutter (2015,
-    https://arxiv.org/abs/1511.06343); that some of the others stay, and weigh more, so that what is
-    minimized remains the loss of all images, is one of Qin et al. (2024,
-    https://arxiv.org/abs/2303.04947, "InfoBatch").
+    Most images of clothing soon become easy and hardly change the model. Training on those with
+    the highest loss is an idea of Loshchilov and Hutter (2015, https://arxiv.org/abs/1511.06343).
+    Keeping some of the others with a higher weight, so that the objective is still the loss over
+    all images, is one of Qin et al. (2024, https://arxiv.org/abs/2303.04947, "InfoBatch").
 
     share:
-        Of all images.
+        Share of all images that an epoch trains on.
     hardest:
-        Of the chosen ones, the share with the highest losses when last trained on. Images that were
-        not trained on yet come before all others.
+        Share of these that had the highest loss when last trained on. Images that were never
+        trained on come first. The others are drawn at random and weigh more.
     """
 
     share: Annotated[float, Field(gt=0, lt=1)]
     hardest: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
-def choose(
+def select(
     selection: Selection, losses: Float32, generator: np.random.Generator
 ) -> tuple[NDArray[np.int64], Float32]:
-    """Return the rows of the images of an epoch (k,) in random order, and their weights (k,).
+    """Return the rows of an epoch's images (k,) in random order, and their weights (k,).
 
-    The weights have a mean of 1, and the weighted mean of any score of these images estimates its
-    mean over all images without bias.
+    The weights have a mean of 1. The weighted mean of any score over these images is an unbiased
+    estimate of its mean over all images.
 
     Args:
-        selection: How many.
-        losses: Of each image (n,) when it was last trained on, infinite if it was not.
-        generator: Of random numbers.
+        selection: How many images to take.
+        losses: Loss of each image (n,) when last trained on, infinite if it never was.
+        generator: Source of random numbers.
     """
     count = len(losses)
-    chosen = max(1, round(selection.share * count))
-    # Before any image was trained on, none is known to be hard.
-    hard = round(selection.hardest * chosen) if np.isfinite(losses).any() else 0
-    rows = generator.permutation(count)  # so that equal losses stand in no order
+    size = max(1, round(selection.share * count))
+    # Before the first epoch, no image is known to be hard.
+    hard = round(selection.hardest * size) if np.isfinite(losses).any() else 0
+    rows = generator.permutation(count)  # breaks ties at random
     rows = rows[np.argsort(-losses[rows], kind="stable")]
-    rest = generator.choice(rows[hard:], chosen - hard, replace=False)
-    rows = np.concatenate([rows[:hard], rest])
-    # Each of the rest stands for several.
-    weights = np.ones(chosen, np.float32)
-    weights[hard:] = (count - hard) / (chosen - hard)
-    order = generator.permutation(chosen)
-    return rows[order], weights[order] * np.float32(chosen / count)
+    others = generator.choice(rows[hard:], size - hard, replace=False)
+    rows = np.concatenate([rows[:hard], others])
+    # Each of the others represents several images.
+    weights = np.ones(size, np.float32)
+    weights[hard:] = (count - hard) / (size - hard)
+    order = generator.permutation(size)
+    return rows[order], weights[order] * np.float32(size / count)

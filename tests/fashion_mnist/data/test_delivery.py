@@ -92,7 +92,7 @@ def test_files_that_are_no_batch(tmp_path: Path, new: tuple[Uint8, Uint8]) -> No
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "new.npz"
-    np.savez_compressed(path, images=np.zeros(delivery.MOST * 28**2 + 1, np.uint8), labels=LABELS)
+    np.savez_compressed(path, images=np.zeros(delivery.LIMIT * 28**2 + 1, np.uint8), labels=LABELS)
     assert path.stat().st_size < 1_000_000
     with pytest.raises(InputError, match="expected at most 1000000 images"):
         delivery.read([path])
