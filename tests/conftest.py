@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -24,8 +25,6 @@ from fashion_mnist import determinism
 from fashion_mnist.data.idx import Uint8
 from stages.download import FILES
 from tests.forked import ROOT, run_module
-
-__all__ = ["AUTHOR", "BROWSER", "FIXTURE", "ROOT", "Pipeline", "kaggle_table", "run", "run_module"]
 
 FIXTURE = Path(__file__).parent / "fixture"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -70,6 +69,37 @@ def pins() -> dict[str, dict[str, int | str]]:
         content = gzip.decompress((FIXTURE / f"{name}.gz").read_bytes())
         found[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     return found
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit every change in a repository."""
+    run("git", "add", "--all", cwd=folder)
+    run("git", *AUTHOR, "commit", "--quiet", "--message", message, cwd=folder)
+
+
+def clone(folder: Path) -> Path:
+    """Clone this repository, with the changes of the working tree, and without any data."""
+    run("git", "clone", "--quiet", ROOT, folder, cwd=ROOT)
+    changed = run("git", "ls-files", "--modified", "--others", "--exclude-standard", cwd=ROOT)
+    for name in changed.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    if run("git", "status", "--porcelain", cwd=folder):
+        commit(folder, "working tree")
+    return folder
+
+
+def change(folder: Path, section: str, **settings: Any) -> None:
+    """Change parameters in a section of a repository's params.yaml."""
+    path = folder / "params.yaml"
+    params = YAML().load(path)
+    params[section] |= settings
+    YAML().dump(params, path)
+
+
+def repro(folder: Path, *targets: str) -> list[str]:
+    """Run `dvc repro` and return the stages that it ran."""
+    return re.findall(r"Running stage '([^']+)'", run("dvc", "repro", *targets, cwd=folder))
 
 
 class Pipeline:

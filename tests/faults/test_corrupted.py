@@ -2,15 +2,15 @@
 
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, run, run_module
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 # What each stage reads, and what its complaint has: the hash of the file, or that of its part.
@@ -58,10 +58,8 @@ def test_a_damaged_object_is_found_by_its_reader(repository, stage, path, words)
     # The trap: it reports nothing. Once it does, this test may go.
     assert target.read_bytes() == held.read_bytes() != whole
 
-    command = shlex.split(STAGES[stage]["cmd"])
-    done = subprocess.run(
-        [sys.executable, *command[1:]], cwd=repository, capture_output=True, text=True, check=False
-    )
+    _, _, module, *arguments = shlex.split(STAGES[stage]["cmd"])
+    done = run_module(module, *arguments, cwd=repository)
     assert done.returncode == 1
     complaints = [line for line in done.stderr.splitlines() if f"{stage}: error:" in line]
     assert len(complaints) == 1
@@ -81,7 +79,7 @@ def test_no_bit_of_a_set_goes_wrong_unnoticed(tmp_path: Path) -> None:
 
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (1, 28, 28), np.uint8)
-    whole = split.Set(images, np.array([3], np.uint8), np.array([5], np.int32))
+    whole = split.ImageSet(images, np.array([3], np.uint8), np.array([5], np.int32))
     path = tmp_path / "set.npz"
     split.save(path, whole)
     content = path.read_bytes()

@@ -16,8 +16,10 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT, Pipeline
 
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+CHECKPOINT = "data/checkpoint/train.npz"
 
 pytestmark = [
+    pytest.mark.faults,
     pytest.mark.slow,
     pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace on this machine"),
 ]
@@ -103,7 +105,7 @@ def under(path: str, places: set[str]) -> bool:
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_stage_reads_is_declared(watched: tuple[Path, dict[str, Seen]], stage: str) -> None:
     outs = declared(stage, "outs", "metrics")
-    own = outs | {"data/state/train.npz"} if stage == "train" else outs
+    own = outs | {CHECKPOINT} if stage == "train" else outs
     allowed = declared(stage, "deps") | own | {"params.yaml"}
     seen = watched[1][stage].read
     assert {path for path in seen if not under(path, allowed)} == set()
@@ -122,7 +124,7 @@ def test_what_is_declared_is_read(watched: tuple[Path, dict[str, Seen]], stage: 
 def test_what_a_stage_writes_is_declared(watched: tuple[Path, dict[str, Seen]], stage: str) -> None:
     allowed = declared(stage, "outs", "metrics")
     # A training that is killed goes on from here; nothing else reads it.
-    state = {"data/state/train.npz"} if stage == "train" else set()
+    state = {CHECKPOINT} if stage == "train" else set()
     seen = watched[1][stage]
     assert {path for path in seen.written if not under(path, allowed | state)} == set()
     scratch = (tempfile.gettempdir(), "/dev/", "/proc/self/")

@@ -16,7 +16,7 @@ from fashion_mnist.errors import InputError
 from stages.download import FILES
 from tests.conftest import FIXTURE, Pipeline
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
 class Payload:
@@ -50,15 +50,16 @@ def test_a_pickle_in_a_set(copy: Pipeline, stage: str, name: str) -> None:
     assert not trace.exists()
 
 
-def test_a_pickle_in_the_state_of_a_training(copy: Pipeline) -> None:
-    trace, state = copy.folder / "trace", copy.folder / "data/state/train.npz"
-    np.savez(state, allow_pickle=True, record=np.array([Payload(trace)], dtype=object))
+def test_a_pickle_in_a_checkpoint(copy: Pipeline) -> None:
+    trace, checkpoint = copy.folder / "trace", copy.folder / "data/checkpoint/train.npz"
+    checkpoint.parent.mkdir(exist_ok=True)
+    np.savez(checkpoint, allow_pickle=True, record=np.array([Payload(trace)], dtype=object))
     before = copy.files()
     done = copy.run("train")
     assert done.returncode == 0
-    assert f"{state.relative_to(copy.folder)} is damaged" in done.stderr
+    assert f"{checkpoint.relative_to(copy.folder)} is damaged" in done.stderr
     assert not trace.exists()
-    del before["data/state/train.npz"]
+    del before["data/checkpoint/train.npz"]
     assert copy.files() == before
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import run
 from tests.faults.conftest import same_bytes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 SOURCES = Path("/usr/share/i18n/locales")
 PRELOADED = "libfaketime.so.1"

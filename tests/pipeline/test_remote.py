@@ -25,7 +25,7 @@ from fashion_mnist.files import sha256
 from retraining import inbox
 from tests.conftest import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 BUCKET = "fashion"
 
