@@ -1,20 +1,19 @@
-"""What each trick of the default recipe is worth: accuracy and cost with one of them left out.
+"""What each trick of the default recipe is worth: accuracy and cost without it.
 
-The recipe of params.yaml and every variant of it train on data/prepared/train with the same seeds,
-each in a process of its own. They are scored on the balanced sample that `split` draws from the
-training file (data/prepared/test with the default parameters); t10k stays closed. Cost is that of
-a step: in a round, recipe and variants train for a short while one after the other. Only the rounds
-need a quiet machine.
+The recipe of params.yaml and its variants train on data/prepared/train with the same seeds, each
+training in a process of its own. They are scored on data/prepared/test, which with the default
+parameters is the balanced sample that `split` draws from the training file; t10k stays unopened.
+Cost is the time per step, relative to the recipe: in each round, recipe and variants train briefly
+one after the other. Only the rounds need an otherwise idle machine.
 
-A training and a round are added to the JSON file as they end, and not repeated unless their
-settings have changed. Run `dvc repro preprocess` first, then
-`python -m benchmarks.ablation --seeds 3`.
+benchmarks/ablation.json keeps every training and round. Those in it are not repeated unless their
+settings changed, so an interrupted benchmark resumes. Run `dvc repro preprocess` first, then
+`python -m benchmarks.ablation`.
 """
 
-import argparse
-import json
 import statistics
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
@@ -22,14 +21,17 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from benchmarks import trial
-from fashion_mnist.files import new_file
+from benchmarks import command_line, isolated_training, markdown, results_file
+from benchmarks.results_file import Results
+from fashion_mnist.errors import reported
 
 DATA = Path("data/prepared/train"), Path("data/prepared/test")
+OUTPUT = Path("benchmarks/ablation.json")
 RECIPE = "the recipe"
-SHORT, LONG = 30, 180  # steps; their difference is what the cost of a step is taken from
+ROUNDS = 3
+STEPS = 30, 180  # of a short and a longer training; their difference is the time of 150 steps
 
-# What is changed in section `train`, as paths into it.
+# What each variant changes in section `train`, by path.
 VARIANTS: dict[str, dict[str, Any]] = {
     RECIPE: {},
     "first layer learns its filters, no whitening": {"arguments.whitening": False},
@@ -45,15 +47,24 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "as many images, drawn at random": {"selection.hardest": 0.0},
 }
 
-HEADER = """\
-| | without mirror average | difference | with it | difference | cost |
-|---|--:|--:|--:|--:|--:|
+CAPTION = """\
+Accuracy in %, mean ± standard deviation over the seeds.
+Difference to the recipe with the same seed in percentage points, mean ± standard error.
+Cost: time per step relative to the recipe, median over the rounds.
 """
+COLUMNS = (
+    "",
+    "accuracy without mirror average",
+    "difference",
+    "accuracy with it",
+    "difference",
+    "relative cost",
+)
 
 
-def apply(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of section `train` in which the values at some paths are others."""
-    changed = deepcopy(settings)
+def apply(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of section `train` with new values at the paths in `changes`."""
+    changed = deepcopy(dict(settings))
     for path, value in changes.items():
         *parents, last = path.split(".")
         section = changed
@@ -63,90 +74,114 @@ def apply(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def seconds(settings: dict[str, Any]) -> float:
-    """Return how long the steps between a short and a longer training take."""
-    few, many = (
-        trial.run(settings | {"steps": steps, "epochs": 100}, DATA)["seconds"]
-        for steps in (SHORT, LONG)
-    )
-    return many - few
+def variant_settings(recipe: Mapping[str, Any], seed: int) -> dict[str, dict[str, Any]]:
+    """Return section `train` of every variant with a seed."""
+    return {name: apply(recipe, changes) | {"seed": seed} for name, changes in VARIANTS.items()}
 
 
-def render(runs: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> str:
-    """Return a Markdown table of means and standard deviations over the seeds, in points.
+def current(results: Results, recipe: Mapping[str, Any]) -> Results:
+    """Return the runs and rounds whose settings are those of the variants today."""
 
-    A difference is the mean, with its standard error, of those to the recipe with the same seed;
-    cost is the median, over the rounds, of the ratio of the times of a step.
-    """
-    recipe = {run["seed"]: run for run in runs if run["variant"] == RECIPE}
+    def is_current(run: Mapping[str, Any]) -> bool:
+        settings = variant_settings(recipe, run["seed"])
+        return bool(settings.get(run["variant"]) == run["settings"])
+
+    timed = variant_settings(recipe, 1)
+    return {
+        "runs": [run for run in results["runs"] if is_current(run)],
+        "rounds": [measured for measured in results["rounds"] if measured["settings"] == timed],
+    }
+
+
+def train_missing(results: Results, recipe: Mapping[str, Any], seeds: int, jobs: int) -> None:
+    """Train every variant with the seeds 1 to `seeds` that `results` lacks, `jobs` at a time."""
+    done = {(run["variant"], run["seed"]) for run in results["runs"]}
+    missing = [
+        {"variant": variant, "seed": seed, "settings": settings}
+        for seed in range(1, seeds + 1)
+        for variant, settings in variant_settings(recipe, seed).items()
+        if (variant, seed) not in done
+    ]
+    with ThreadPoolExecutor(jobs) as pool:
+        trained = pool.map(lambda run: isolated_training.run(run["settings"], DATA), missing)
+        for run, figures in zip(missing, trained, strict=True):
+            scores = {key: figures[key] for key in ("accuracy", "mirror_average")}
+            results["runs"].append(
+                {"variant": run["variant"], "seed": run["seed"]}
+                | scores
+                | {"settings": run["settings"]}
+            )
+            results_file.write(OUTPUT, results)
+            text = isolated_training.describe(figures)
+            print(f"{run['variant']}, seed {run['seed']}: {text}", file=sys.stderr, flush=True)
+
+
+def time_missing(results: Results, recipe: Mapping[str, Any]) -> None:
+    """Add the rounds of timing that `results` lacks."""
+    settings = variant_settings(recipe, 1)
+    while len(results["rounds"]) < ROUNDS:
+        times = {
+            variant: isolated_training.without_start_up(section, DATA, STEPS)[1]
+            for variant, section in settings.items()
+        }
+        results["rounds"].append({"seconds": times, "settings": settings})
+        results_file.write(OUTPUT, results)
+        number = len(results["rounds"])
+        for variant, seconds in times.items():
+            text = f"round {number}, {variant}: {seconds:.1f} s for {STEPS[1] - STEPS[0]} steps"
+            print(text, file=sys.stderr, flush=True)
+
+
+def render(results: Results) -> str:
+    """Return the Markdown table that `CAPTION` describes; a variant needs two seeds to appear."""
+    recipe = {run["seed"]: run for run in results["runs"] if run["variant"] == RECIPE}
     rows = []
     for variant in VARIANTS:
-        own = [run for run in runs if run["variant"] == variant and run["seed"] in recipe]
-        if len(own) < 2:
+        runs = [
+            run for run in results["runs"] if run["variant"] == variant and run["seed"] in recipe
+        ]
+        if len(runs) < 2:
             continue
-        cells = []
+        row = [variant]
         for key in ("accuracy", "mirror_average"):
-            values = [100 * run[key] for run in own]
-            differences = [100 * (run[key] - recipe[run["seed"]][key]) for run in own]
-            error = statistics.stdev(differences) / len(own) ** 0.5
-            cells.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}")
-            cells.append(f"{statistics.mean(differences):+.2f} ± {error:.2f}" if error else "")
-        ratios = [one["seconds"][variant] / one["seconds"][RECIPE] for one in rounds]
-        cells.append(f"{statistics.median(ratios):.2f}" if ratios else "")
-        rows.append(f"| {variant} | {' | '.join(cells)} |\n")
-    return HEADER + "".join(rows)
+            values = [100 * run[key] for run in runs]
+            differences = [100 * (run[key] - recipe[run["seed"]][key]) for run in runs]
+            error = statistics.stdev(differences) / len(runs) ** 0.5
+            difference = f"{statistics.mean(differences):+.2f} ± {error:.2f}"
+            row.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}")
+            row.append("" if variant == RECIPE else difference)
+        ratios = [
+            measured["seconds"][variant] / measured["seconds"][RECIPE]
+            for measured in results["rounds"]
+        ]
+        row.append(f"{statistics.median(ratios):.2f}" if ratios else "")
+        rows.append(row)
+    return markdown.table(COLUMNS, rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ablation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--seeds", type=int, default=3, help="of each (default: %(default)s)")
+    parser = command_line.parser("ablation", __doc__)
     parser.add_argument(
-        "--rounds", type=int, default=3, help="of measuring costs (default: %(default)s)"
+        "--seeds",
+        type=command_line.count,
+        default=3,
+        help="trainings of each variant, with the seeds 1, 2, ... (default: %(default)s)",
     )
     parser.add_argument(
-        "--jobs", type=int, default=1, help="trainings at a time, but for costs (default: 1)"
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("benchmarks/ablation.json"), help="JSON file"
+        "--jobs",
+        type=command_line.count,
+        default=1,
+        help="trainings at a time; timing is always one at a time (default: %(default)s)",
     )
     args = parser.parse_args()
-    recipe = YAML(typ="safe").load(Path("params.yaml"))["train"]
-    results: dict[str, list[dict[str, Any]]] = {"runs": [], "rounds": []}
-    if args.output.exists():
-        results = json.loads(args.output.read_text(encoding="utf-8"))
-
-    def save() -> None:
-        with new_file(args.output) as temporary:
-            temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-    wanted = {
-        (variant, seed): apply(recipe, changes) | {"seed": seed}
-        for seed in range(1, args.seeds + 1)
-        for variant, changes in VARIANTS.items()
-    }
-    timed = {variant: wanted[variant, 1] for variant in VARIANTS}
-    results["runs"] = [run for run in results["runs"] if run["settings"] in wanted.values()]
-    results["rounds"] = [one for one in results["rounds"] if one["settings"] == timed]
-    done = {(run["variant"], run["seed"]) for run in results["runs"]}
-    missing = {key: settings for key, settings in wanted.items() if key not in done}
-    with ThreadPoolExecutor(args.jobs) as pool:
-        trained = pool.map(lambda settings: trial.run(settings, DATA), missing.values())
-        for ((variant, seed), settings), figures in zip(missing.items(), trained, strict=True):
-            run = {"variant": variant, "seed": seed}
-            run |= {key: figures[key] for key in ("accuracy", "mirror_average")}
-            results["runs"].append(run | {"settings": settings})
-            print(f"{variant}, seed {seed}: {figures}", file=sys.stderr, flush=True)
-            save()
-    while len(results["rounds"]) < args.rounds:
-        times = {variant: seconds(settings) for variant, settings in timed.items()}
-        results["rounds"].append({"seconds": times, "settings": timed})
-        print(f"seconds in round {len(results['rounds'])}: {times}", file=sys.stderr, flush=True)
-        save()
-    print(render(results["runs"], results["rounds"]), end="")
+    with reported("ablation"):
+        recipe = YAML(typ="safe").load(Path("params.yaml"))["train"]
+        results: Results = {"runs": [], "rounds": []}
+        if OUTPUT.exists():
+            results = current(results_file.read(OUTPUT, ("runs", "rounds")), recipe)
+        train_missing(results, recipe, args.seeds, args.jobs)
+        time_missing(results, recipe)
+        print(f"{CAPTION}\n{render(results)}", end="")
 
 
 if __name__ == "__main__":

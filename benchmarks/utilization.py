@@ -1,99 +1,165 @@
-"""How much of the processor a training uses, as a share of what a matrix product gets out of it.
+"""How much of the processor a training uses, relative to the product of two square matrices.
 
-Times in turn, several times over: a product of two square matrices; a bare step of the recipe
-(forward, backward, update) on one batch in memory; the same number of steps by `Model.fit`, which
-adds batches, augmentation, metrics and callbacks; and by `Model.fit` with tf.data's autotuning, as
-Keras has it, for which some epochs wait at their end, so that the mean says what the median hides.
-Prints GFLOP/s, counting a step as three times the operations of the way forward. A recipe of its
-own file can be given.
+Times in turn, several times:
+- the matrix product;
+- a bare training step (forward pass, backward pass, update) on one batch in memory;
+- `Model.fit` for as many steps, which adds batches, augmentation, metrics and callbacks;
+- `Model.fit` with tf.data's autotuning, Keras's default, under which some epochs wait at their
+  end: that lowers the mean but hardly the median.
 
 Run `dvc repro preprocess` first, then `python -m benchmarks.utilization`.
 """
 
-import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benchmarks import command_line, markdown
 from fashion_mnist import determinism, models, params
 from fashion_mnist.data import prepared
 from fashion_mnist.data.prepared import Prepared
+from fashion_mnist.errors import reported
 from fashion_mnist.training import losses, optimizers
 from stages import train
 
-SIDE = 3000  # of the matrices
-STEPS = 30  # each time
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.utilization", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
-    parser.add_argument("--section", default="train", help="section of it (default: %(default)s)")
-    parser.add_argument("--data", type=Path, default=Path("data/prepared/train"), help="images")
-    parser.add_argument("--repeats", type=int, default=7, help="of each (default: %(default)s)")
-    args = parser.parse_args()
-    settings = params.read(args.params, args.section, train.Params)
-    data = prepared.load(args.data)
-    determinism.start(settings.seed)
-
-    import tensorflow as tf
+# TensorFlow may load only after its settings are fixed.
+if TYPE_CHECKING:
+    import keras
 
     from fashion_mnist.training.batches import Batches
 
-    images = STEPS * settings.batch_size
-    data = Prepared(data.images[:images], data.labels[:images])
-    batches = Batches(data, settings.batch_size, settings.seed, augmentation=settings.augmentation)
+DATA = Path("data/prepared/train")
+SIDE = 3000  # of the matrices
+STEPS = 30  # per timing
+REPEATS = 7
+PRODUCT = "matrix product"
+
+CAPTION = """\
+GFLOP/s over the repetitions; a training step counts as three times the forward pass.
+Share: GFLOP/s relative to the matrix product of the same round, median.
+"""
+COLUMNS = ("", "median GFLOP/s", "mean GFLOP/s", "share of the matrix product")
+
+
+class Workload(NamedTuple):
+    """Something to time, and its floating-point operations."""
+
+    run: Callable[[], object]
+    operations: float
+
+
+def matrix_product(side: int) -> Workload:
+    """Return the product of a random float32 matrix with itself."""
+    import tensorflow as tf
+
+    matrix = tf.random.normal((side, side))
+    product = tf.function(tf.matmul)
+    return Workload(lambda: product(matrix, matrix).numpy(), 2 * side**3)
+
+
+def compiled_model(settings: train.Params, data: Prepared, steps: int) -> "keras.Model":
+    """Return the recipe's model, adapted to the images and ready for epochs of `steps`."""
     model = models.build(settings.model, settings.arguments)
     models.adapt(settings.model, model, data.images)
     model.compile(
-        optimizers.build(settings.optimizer, settings.schedule, settings.epochs * STEPS),
+        optimizers.build(settings.optimizer, settings.schedule, settings.epochs * steps),
         losses.smoothed(settings.loss, settings.label_smoothing),
         metrics=["accuracy"],
     )
-    tuned = tf.data.Options()
-    tuned.autotune.enabled = True
-    batch = [tf.constant(part) for part in batches[0]]
-    matrix = tf.random.normal((SIDE, SIDE))
-    product = tf.function(tf.matmul)
+    return model
 
-    @tf.function  # type: ignore[untyped-decorator]
+
+def bare_step(model: "keras.Model", batch: Sequence[Any]) -> Callable[[], object]:
+    """Return a compiled training step on one batch: images and labels."""
+    import tensorflow as tf
+
+    images, labels = (tf.constant(part) for part in batch)
+
     def step() -> None:
         with tf.GradientTape() as tape:
-            loss = model.compute_loss(batch[0], batch[1], model(batch[0], training=True))
+            loss = model.compute_loss(images, labels, model(images, training=True))
         weights = model.trainable_weights
         model.optimizer.apply(tape.gradient(loss, [weight.value for weight in weights]), weights)
 
-    def steps() -> None:
-        for _ in range(STEPS):
+    compiled: Callable[[], object] = tf.function(step)
+    return compiled
+
+
+def training_workloads(model: "keras.Model", batches: "Batches") -> dict[str, Workload]:
+    """Return one epoch of `batches` as bare steps, by `Model.fit`, and with autotuning."""
+    import tensorflow as tf
+
+    first = batches[0]
+    step = bare_step(model, first[:2])
+    tuned = tf.data.Options()
+    tuned.autotune.enabled = True
+
+    def bare_steps() -> None:
+        for _ in range(len(batches)):
             step()
 
-    def fit(dataset: tf.data.Dataset) -> None:
+    def fit(dataset: "tf.data.Dataset") -> None:
         model.fit(dataset, shuffle=False, verbose=0)
 
-    operations = 3 * train.flops(model) * images
-    work: dict[str, tuple[Callable[[], object], float]] = {
-        "matrix product": (lambda: product(matrix, matrix).numpy(), 2 * SIDE**3),
-        "bare step": (steps, operations),
-        "Model.fit": (lambda: fit(batches.dataset()), operations),
-        "Model.fit, autotuning": (lambda: fit(batches.dataset().with_options(tuned)), operations),
+    operations = 3 * train.flops(model) * len(batches) * len(first[0])
+    return {
+        "bare step": Workload(bare_steps, operations),
+        "Model.fit": Workload(lambda: fit(batches.dataset()), operations),
+        "Model.fit, autotuning": Workload(
+            lambda: fit(batches.dataset().with_options(tuned)), operations
+        ),
     }
-    for call, _ in work.values():
-        call()  # builds the graph
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(args.repeats):
-        for name, (call, _) in work.items():
+
+
+def measure(workloads: Mapping[str, Workload], repeats: int) -> dict[str, list[float]]:
+    """Return the GFLOP/s of every workload in each of some rounds, after one that is not timed."""
+    for workload in workloads.values():
+        workload.run()  # builds the graph
+    rates: dict[str, list[float]] = {name: [] for name in workloads}
+    for _ in range(repeats):
+        for name, workload in workloads.items():
             began = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - began)
-    rates = {name: [work[name][1] / 1e9 / one for one in found] for name, found in times.items()}
-    print("| | median GFLOP/s | mean GFLOP/s | share of the matrix product |")
-    print("|---|--:|--:|--:|")
+            workload.run()
+            rates[name].append(workload.operations / 1e9 / (time.perf_counter() - began))
+    return rates
+
+
+def render(rates: Mapping[str, Sequence[float]]) -> str:
+    """Return the Markdown table that `CAPTION` describes."""
+    rows = []
     for name, found in rates.items():
-        # Neighbours in time are compared, so that a slow minute slows both.
-        shares = [a / b for a, b in zip(found, rates["matrix product"], strict=True)]
-        cells = statistics.median(found), statistics.harmonic_mean(found)
-        print(f"| {name} | {cells[0]:.0f} | {cells[1]:.0f} | {statistics.median(shares):.2f} |")
+        # Pairs are of the same round, so that a slow minute slows both.
+        shares = [rate / product for rate, product in zip(found, rates[PRODUCT], strict=True)]
+        # The harmonic mean of rates is the rate over the total time.
+        cells = f"{statistics.median(found):.0f}", f"{statistics.harmonic_mean(found):.0f}"
+        rows.append([name, *cells, f"{statistics.median(shares):.2f}"])
+    return markdown.table(COLUMNS, rows)
+
+
+def main() -> None:
+    parser = command_line.parser("utilization", __doc__)
+    parser.add_argument(
+        "--params",
+        type=Path,
+        default=Path("params.yaml"),
+        help="parameter file with the recipe (default: %(default)s)",
+    )
+    args = parser.parse_args()
+    with reported("utilization"):
+        settings = params.read(args.params, "train", train.Params)
+        data = prepared.load(DATA)
+        determinism.start(settings.seed)
+
+        from fashion_mnist.training.batches import Batches
+
+        size = settings.batch_size
+        data = Prepared(data.images[: STEPS * size], data.labels[: STEPS * size])
+        batches = Batches(data, size, settings.seed, augmentation=settings.augmentation)
+        model = compiled_model(settings, data, STEPS)
+        workloads = {PRODUCT: matrix_product(SIDE)} | training_workloads(model, batches)
+        print(f"{CAPTION}\n{render(measure(workloads, REPEATS))}", end="")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,14 @@ from ruamel.yaml import YAML
 
 from fashion_mnist.errors import InputError
 
+# Keys of earlier versions, which a user's own params.yaml may still have.
+MOVED = {
+    "download.batches": "download.deliveries",
+    "split.batches": "split.deliveries",
+    "review.inbox": "retraining.inbox",
+    "review.agreement": "retraining.agreement",
+}
+
 
 class Section(BaseModel):
     """A section of params.yaml: unknown keys are rejected, and no value is converted silently."""
@@ -72,7 +80,8 @@ def explain(error: ValidationError, prefix: str, value: object) -> str:
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         match item["type"]:
             case "extra_forbidden" | "unexpected_keyword_argument":
-                complaints.append(f"{key}: unknown key")
+                moved = f", moved to {MOVED[key]}" if key in MOVED else ""
+                complaints.append(f"{key}: unknown key{moved}")
             case "missing" | "missing_argument":
                 complaints.append(f"{key}: missing")
             case _:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fashion_mnist.data import idx
-from stages.download import HALVES
+from fashion_mnist.dataset import HALVES
 
 EACH = {"train": 30, "t10k": 10}  # images of each class
 FOLDER = Path(__file__).parent / "fixture"

@@ -1,4 +1,4 @@
-"""The settings take effect, or the call fails."""
+"""The settings for same bytes take effect, or the call fails."""
 
 from typing import Any
 

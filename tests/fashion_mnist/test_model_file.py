@@ -1,4 +1,4 @@
-"""The saved model has the same bytes every time, and damage is told in one line."""
+"""The model file has the same bytes every time, and damage is reported in one line."""
 
 import json
 import time
@@ -16,7 +16,7 @@ IMAGES = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)
 
 @pytest.fixture
 def model(keras: Any) -> Any:
-    """A model with much that Keras serializes: BatchNorm, dropout, a shared initializer."""
+    """A model with BatchNorm, dropout and a shared initializer, all of which Keras serializes."""
     shared = keras.initializers.GlorotUniform(seed=3)
     layers = keras.layers
     model = keras.Sequential(
@@ -45,7 +45,7 @@ def test_same_bytes_at_another_time_and_for_another_object(keras, model, tmp_pat
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
 
 
-def test_nothing_in_the_file_tells_when_or_where(model: Any, tmp_path: Path) -> None:
+def test_the_file_reveals_neither_time_nor_machine(model: Any, tmp_path: Path) -> None:
     from fashion_mnist import model_file
 
     model_file.save(model, tmp_path / "a.keras")
@@ -63,7 +63,7 @@ def test_keras_alone_loads_it_and_predicts_the_same(keras, model, tmp_path) -> N
     assert np.array_equal(loaded.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0))
 
 
-def test_optimizer_state_is_left_out(model: Any, tmp_path: Path) -> None:
+def test_the_file_omits_the_state_of_the_optimizer(model: Any, tmp_path: Path) -> None:
     from fashion_mnist import model_file
 
     model_file.save(model, tmp_path / "a.keras")
@@ -77,7 +77,7 @@ def test_optimizer_state_is_left_out(model: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 10, 3000, -1])
-def test_truncated(model: Any, tmp_path: Path, keep: int) -> None:
+def test_a_truncated_file_is_reported_in_one_line(model: Any, tmp_path: Path, keep: int) -> None:
     from fashion_mnist import model_file
 
     path = tmp_path / "a.keras"
@@ -88,14 +88,14 @@ def test_truncated(model: Any, tmp_path: Path, keep: int) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_missing(keras: Any, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(keras: Any, tmp_path: Path) -> None:
     from fashion_mnist import model_file
 
     with pytest.raises(InputError, match=r"a.keras: no such file"):
         model_file.load(tmp_path / "a.keras")
 
 
-def test_code_in_a_model_is_not_run(keras: Any, tmp_path: Path) -> None:
+def test_code_in_a_model_file_is_not_run(keras: Any, tmp_path: Path) -> None:
     from fashion_mnist import model_file
 
     hostile = keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x + 1)])

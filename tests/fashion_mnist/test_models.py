@@ -1,4 +1,4 @@
-"""The architectures are those of their sources and take only the arguments they have."""
+"""Architectures match their sources and reject arguments that they do not have."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import pytest
 from fashion_mnist import models
 from fashion_mnist.errors import InputError
 
-# All of them, and the trainable ones.
+# Total and trainable.
 PARAMETERS = {
     "cnn_1": (201_578, 201_578),
     "cnn_2": (407_802, 407_642),
@@ -98,7 +98,7 @@ def test_fashion_cnn_has_as_many_blocks_as_asked(keras: Any) -> None:
         ("fashion_cnn", {"dense": 3}, r"train.arguments.dense: got 3"),
     ],
 )
-def test_wrong_arguments(keras: Any, name: str, arguments: dict, words: str) -> None:
+def test_wrong_arguments_are_named(keras: Any, name: str, arguments: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         models.build(name, arguments)
 
@@ -122,7 +122,7 @@ def test_fast_cnn_loads_without_our_code(keras: Any, tmp_path: Path) -> None:
 
 
 def test_fast_cnn_whitens_patches(keras: Any) -> None:
-    """What comes out of its first layer, before ReLU, has variance 1 in every direction."""
+    """The output of its first layer, before ReLU, has variance 1 in every direction."""
     generator = np.random.default_rng(0)
     images = generator.random((400, 28, 28, 1), np.float32)
     images = images + np.roll(images, 1, axis=2)  # neighbours correlate
@@ -138,16 +138,16 @@ def test_fast_cnn_whitens_patches(keras: Any) -> None:
     assert bias.trainable
 
 
-def test_fast_cnn_tells_its_last_layer_the_maximum_of_each_channel(keras: Any) -> None:
+def test_last_layer_of_fast_cnn_sees_the_maximum_of_each_channel(keras: Any) -> None:
     images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
     model = models.build("fast_cnn", {"widths": [4, 16], "head": 0.5})
     (last,) = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     before = next(layer.output for layer in reversed(model.layers) if len(layer.output.shape) == 4)
-    channels, told, out = map(
+    channels, pooled, out = map(
         np.asarray, keras.Model(model.inputs[0], [before, last.input, model.output])(images)
     )
     assert channels.shape == (3, 6, 6, 16)
-    assert np.allclose(told, channels.max(axis=(1, 2)), atol=1e-6)
-    logits = 0.5 * told @ np.asarray(last.kernel)
+    assert np.allclose(pooled, channels.max(axis=(1, 2)), atol=1e-6)
+    logits = 0.5 * pooled @ np.asarray(last.kernel)
     odds = np.exp(logits)
     assert np.allclose(out, odds / odds.sum(axis=1, keepdims=True), atol=1e-6)

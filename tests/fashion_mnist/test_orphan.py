@@ -11,12 +11,12 @@ import pytest
 
 from tests.conftest import ROOT
 
-# Starts the stage, tells its number, and waits, as DVC does.
+# Starts the stage and waits for it, as DVC does.
 RUNNER = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]]).wait()"
 STAGE = """
 import os, time
-from fashion_mnist import parent
-parent.watch()
+from fashion_mnist import orphan
+orphan.watch()
 open(os.environ["NUMBER"], "w").write(str(os.getpid()))
 time.sleep(60)
 """

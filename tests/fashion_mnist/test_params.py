@@ -1,4 +1,4 @@
-"""A mistake in params.yaml is told with its key, what it is and what is allowed."""
+"""An error in params.yaml is reported with its key, the value and what is allowed."""
 
 from pathlib import Path
 
@@ -126,13 +126,21 @@ def test_the_shipped_file_is_valid(section: str) -> None:
             "\n  timeout: 20\n  proxy: x",
             "download.proxy: unknown key",
         ),
+        (
+            "download",
+            "  deliveries: []",
+            "  batches: []",
+            "download.batches: unknown key, moved to download.deliveries",
+        ),
     ],
 )
-def test_mistakes(tmp_path: Path, section: str, old: str, new: str, expected: str) -> None:
+def test_an_error_names_key_value_and_what_is_allowed(
+    tmp_path: Path, section: str, old: str, new: str, expected: str
+) -> None:
     assert expected in complaint(tmp_path, section, old, new)
 
 
-def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     text = complaint(tmp_path, "evaluate", "bins: 15", "bins: 0\n  beans: 15")
     assert "evaluate.bins" in text
     assert "evaluate.beans" in text
@@ -142,7 +150,7 @@ def test_missing_section(tmp_path: Path) -> None:
     assert complaint(tmp_path, "train", "\ntrain:", "\ntrian:") == "no section 'train'"
 
 
-# The first is no UTF-8; the last seven make Python raise errors of its own within the parser.
+# The first is not UTF-8; the last seven make the parser let Python's own errors through.
 @pytest.mark.parametrize(
     "text",
     [
@@ -161,7 +169,7 @@ def test_missing_section(tmp_path: Path) -> None:
         b"train: " + b"9" * 5000,
     ],
 )
-def test_what_is_no_mapping_is_refused(tmp_path: Path, text: bytes) -> None:
+def test_a_file_without_sections_is_rejected(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes(text)
     with pytest.raises(InputError, match=r"not valid YAML|no section"):

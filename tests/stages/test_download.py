@@ -1,4 +1,4 @@
-"""The download stage ends with four verified files or with one error and nothing."""
+"""Download ends with four verified files, or with one error and no output."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from fashion_mnist.data import idx
+from fashion_mnist.dataset import HALVES
 from fashion_mnist.files import sha256
-from stages.download import CSV, FILES, HALVES
+from stages.download import CSV, FILES
 from tests.conftest import FIXTURE, Pipeline, kaggle_table
 
 
@@ -34,7 +35,7 @@ def test_verified_files_are_not_fetched_again(pipeline: Pipeline) -> None:
     assert pipeline.files() == before
 
 
-def test_damaged_files_are_fetched_again_and_strange_ones_removed(pipeline: Pipeline) -> None:
+def test_damaged_files_are_fetched_again_and_unknown_ones_removed(pipeline: Pipeline) -> None:
     pipeline.run_all("download")
     before = pipeline.files()
     raw = pipeline.folder / "data/raw"
@@ -84,7 +85,7 @@ def test_all_sources_fail(pipeline: Pipeline) -> None:
     )
 
 
-def test_failing_leaves_the_files_of_before(pipeline: Pipeline) -> None:
+def test_a_failure_keeps_the_earlier_files(pipeline: Pipeline) -> None:
     pipeline.run_all("download")
     pipeline.params["download"]["files"][FILES[0]]["sha256"] = "0" * 64
     pipeline.set("download.sources", [str(FIXTURE)])
@@ -132,8 +133,8 @@ def pin(pipeline: Pipeline, tables: Path) -> None:
     pipeline.set("download.files", pins)
 
 
-def test_help_says_what_goes_where(pipeline: Pipeline) -> None:
+def test_help_names_every_input_and_output(pipeline: Pipeline) -> None:
     pipeline.commands["download"] += " --help"
     done = pipeline.run("download")
     assert done.returncode == 0
-    assert "folder for the four IDX files" in done.stdout
+    assert "folder of the four IDX files" in done.stdout

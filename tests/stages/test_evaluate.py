@@ -1,4 +1,4 @@
-"""Scoring reports what the predictions say, and refuses a model or a set that does not fit."""
+"""Scores follow from the predictions; a model or set that does not fit is rejected."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_same_bytes_in_another_process(finished: Pipeline, copy: Pipeline) -> No
 
 
 def write_model(keras: Any, pipeline: Pipeline, *layers: Any, shape: tuple[int, ...]) -> None:
-    """Put another model in the place of the trained one."""
+    """Replace the trained model."""
     model = keras.Sequential([keras.Input(shape), *layers])
     model.save(pipeline.folder / "data/model/model.keras")
 
@@ -75,7 +75,7 @@ def test_model_of_other_images(keras: Any, copy: Pipeline) -> None:
 
 @pytest.mark.parametrize(
     ("activation", "words"),
-    [("linear", "no probabilities"), ("sigmoid", "rows that do not sum to 1")],
+    [("linear", "not probabilities"), ("sigmoid", "rows that do not sum to 1")],
 )
 def test_model_that_returns_no_probabilities(keras, copy, activation, words) -> None:
     layers = keras.layers
@@ -89,7 +89,7 @@ def prepared_set(images: int) -> Prepared:
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_probabilities(keras: Any, mirrored: bool) -> None:
+def test_probabilities_are_those_of_the_model(keras: Any, mirrored: bool) -> None:
     layers = keras.layers
     model = keras.Sequential(
         [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, "softmax")]
@@ -110,11 +110,13 @@ def test_probabilities(keras: Any, mirrored: bool) -> None:
     ("units", "activation", "words"),
     [
         (7, "softmax", r"^the model maps \(None, 28, 28, 1\) to \(None, 7\), expected \(None, 28"),
-        (10, "linear", r"^the model returns values that are no probabilities$"),
+        (10, "linear", r"^the model returns values that are not probabilities$"),
         (10, "sigmoid", r"^the model returns rows that do not sum to 1$"),
     ],
 )
-def test_no_probabilities(keras: Any, units: int, activation: str, words: str) -> None:
+def test_a_model_without_probabilities_is_rejected(
+    keras: Any, units: int, activation: str, words: str
+) -> None:
     layers = keras.layers
     model = keras.Sequential(
         [keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(units, activation)]
@@ -131,11 +133,11 @@ def test_values_that_are_not_finite_or_negative(keras: Any) -> None:
     )
     for bias in ([2, -1, *[0] * 8], [np.nan, *[0] * 9]):
         model.layers[-1].set_weights([np.zeros((784, 10)), np.array(bias)])
-        with pytest.raises(InputError, match="no probabilities"):
+        with pytest.raises(InputError, match="not probabilities"):
             evaluate.predict(model, prepared_set(2), 2, mirror_average=False)
 
 
-def test_rows_of_the_table() -> None:
+def test_one_row_per_test_image() -> None:
     probabilities = np.full((3, 10), 0.02)
     probabilities[[0, 1, 2], [4, 4, 9]] = 0.82, 0.7, 0.6
     index, labels = np.array([70, 8, 9], np.int32), np.array([4, 1, 9])
@@ -182,7 +184,7 @@ def test_gallery_names_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert path == tmp_path / "gallery.png"
 
 
-def test_pictures(tmp_path: Path) -> None:
+def test_pictures_are_those_of_the_prepared_set(tmp_path: Path) -> None:
     path = tmp_path / "test.npz"
     with pytest.raises(InputError, match=f"^{path}: no such file$"):
         evaluate.read_pictures(path, np.array([1, 2]))

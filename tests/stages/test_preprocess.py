@@ -1,4 +1,4 @@
-"""Preprocessing scales exactly, streams, and refuses damaged sets."""
+"""Preprocessing scales exactly, works in blocks, and rejects damaged sets."""
 
 import io
 import json
@@ -13,7 +13,6 @@ import pytest
 from fashion_mnist.errors import InputError
 from stages.preprocess import (
     BLOCK,
-    _read_exactly,
     blocks,
     constants,
     histogram,
@@ -38,7 +37,7 @@ def write_set(path: Path, images: int) -> None:
     ("scale", "mean", "deviation", "low", "high"),
     [("unit", None, None, 0, 1), ("none", None, None, 0, 255), ("standard", 0, 1, None, None)],
 )
-def test_scales(copy: Pipeline, scale, mean, deviation, low, high) -> None:
+def test_pixels_are_scaled_as_asked(copy: Pipeline, scale, mean, deviation, low, high) -> None:
     copy.set("preprocess.scale", scale)
     copy.run_all("preprocess")
     metrics = json.loads((copy.folder / "metrics/preprocess.json").read_text())
@@ -51,7 +50,7 @@ def test_scales(copy: Pipeline, scale, mean, deviation, low, high) -> None:
         assert (hot.dtype, hot.shape) == (np.float32, (len(labels), 10))
         assert np.array_equal(hot.argmax(axis=1), labels)
         assert np.array_equal(hot.sum(axis=1), np.ones(len(labels)))
-        # An independent way to the same numbers.
+        # Computed independently, from the written arrays.
         exact = images.astype(np.float64)
         assert metrics[name]["mean"] == pytest.approx(exact.mean(), abs=2e-6)
         assert metrics[name]["standard_deviation"] == pytest.approx(exact.std(), abs=2e-6)
@@ -87,7 +86,7 @@ def test_moments_are_exact() -> None:
     assert deviation == pytest.approx(pixels.std(), rel=1e-12)
 
 
-def test_constants() -> None:
+def test_offset_and_divisor_of_each_scale() -> None:
     counts = histogram(iter([np.array([[[10, 20]]], np.uint8)]))
     assert counts.dtype == np.int64
     assert constants("unit", counts) == (0.0, 255.0)
@@ -95,7 +94,7 @@ def test_constants() -> None:
     assert constants("standard", counts) == (15.0, 5.0)
 
 
-def test_one_hot() -> None:
+def test_labels_become_one_hot_rows() -> None:
     rows = one_hot(np.array([3, 0, 9], np.uint8))
     assert rows.dtype == np.float32
     assert np.array_equal(rows, np.eye(10)[[3, 0, 9]])
@@ -175,7 +174,7 @@ def damaged(content: bytes) -> dict[str, tuple[bytes, str]]:
 
 
 @pytest.mark.parametrize("kind", damaged(bytes(9000)))
-def test_damaged_sets(tmp_path: Path, kind: str) -> None:
+def test_a_damaged_set_is_named_with_its_damage(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "set.npz"
     write_set(path, 20)
     content, words = damaged(path.read_bytes())[kind]
@@ -194,7 +193,9 @@ def test_damaged_sets(tmp_path: Path, kind: str) -> None:
         (np.asfortranarray(np.ones((2, 28, 28), np.uint8)), "expected uint8 ('n', 28, 28)"),
     ],
 )
-def test_arrays_of_another_kind(tmp_path: Path, array: np.ndarray, words: str) -> None:
+def test_an_array_of_another_shape_or_type_is_rejected(
+    tmp_path: Path, array: np.ndarray, words: str
+) -> None:
     np.savez(tmp_path / "set.npz", images=array)
     with pytest.raises(InputError, match=re.escape(words)):
         list(blocks(tmp_path / "set.npz", "images", (28, 28)))
@@ -219,23 +220,9 @@ def test_an_array_that_ends_early(tmp_path: Path) -> None:
         list(blocks(tmp_path / "set.npz", "images", (28, 28)))
 
 
-def test_no_such_set(tmp_path: Path) -> None:
+def test_a_missing_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"^{tmp_path}/set.npz: no such file$"):
         list(blocks(tmp_path / "set.npz", "images", (28, 28)))
-
-
-class Dribble(io.BytesIO):
-    """A file that gives a few bytes at a time, as a stream may."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        return super().read(min(size, 3) if size and size > 0 else size)
-
-
-def test_a_file_that_gives_a_little_at_a_time() -> None:
-    file = Dribble(bytes(range(10)))
-    assert _read_exactly(file, 8) == bytes(range(8))
-    with pytest.raises(EOFError, match=r"^ends 3 bytes early$"):
-        _read_exactly(file, 5)
 
 
 @pytest.mark.parametrize("kind", damaged(bytes(9000)))

@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fashion_mnist.data import idx
-from fashion_mnist.dataset import KEYS
+from fashion_mnist.dataset import HALVES, KEYS
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import sha256
-from stages.download import HALVES
 from stages.split import (
-    Set,
+    ImageSet,
     append,
     describe,
     draw_balanced,
@@ -42,11 +41,11 @@ def published(labels: np.ndarray, size: int, seed: int) -> tuple[list[int], list
     return frame.drop(test).index.tolist(), [int(row) for row in test]
 
 
-def numbered(labels: np.ndarray) -> Set:
+def numbered(labels: np.ndarray) -> ImageSet:
     """A set whose images are all different."""
     images = np.zeros((len(labels), 28, 28), np.uint8)
     images[:, 0, :4] = np.arange(len(labels), dtype=">u4").view(np.uint8).reshape(-1, 4)
-    return Set(images, labels, np.arange(len(labels), dtype=np.int32))
+    return ImageSet(images, labels, np.arange(len(labels), dtype=np.int32))
 
 
 @pytest.mark.parametrize("seed", [27, 0, 2**32 - 1])
@@ -95,7 +94,7 @@ def test_roles() -> None:
     assert np.array_equal(as_test["test"].index, as_validation["validation"].index)
 
 
-def test_batches_come_after_the_training_set() -> None:
+def test_deliveries_come_after_the_training_set() -> None:
     train, first = numbered(np.array([1, 2], np.uint8)), numbered(np.array([3, 4, 5], np.uint8))
     found = append(train, [first, train])
     assert found.labels.tolist() == [1, 2, 3, 4, 5, 1, 2]
@@ -161,7 +160,7 @@ def test_stage_refuses_a_test_set_that_leaks(copy: Pipeline) -> None:
     metrics = json.loads(path.read_text())
     metrics["t10k"]["sha256"]["t10k-images-idx3-ubyte"] = sha256(raw / "t10k-images-idx3-ubyte")
     path.write_text(json.dumps(metrics))
-    copy.refuses("split", "1 images stand in two sets", "the first: validation 4 = test 250 ")
+    copy.refuses("split", "1 images are in two sets", "the first: validation 4 = test 250 ")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +191,7 @@ def test_stage_writes_three_sets(copy: Pipeline, size: int, role: str, sizes) ->
 def test_saved_set_is_canonical(tmp_path: Path) -> None:
     """A plain .npz file, with the same bytes whatever Python wrote it."""
     images = np.arange(2 * 28 * 28).reshape(2, 28, 28).astype(np.uint8)
-    part = Set(images, np.array([3, 9], np.uint8), np.array([7, 70000], np.int32))
+    part = ImageSet(images, np.array([3, 9], np.uint8), np.array([7, 70000], np.int32))
     save(tmp_path / "set.npz", part)
     with np.load(tmp_path / "set.npz", allow_pickle=False) as archive:
         assert archive.files == ["images", "labels", "index"]

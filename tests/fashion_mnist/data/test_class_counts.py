@@ -1,4 +1,4 @@
-"""Classes are counted under the names that metrics and plots know."""
+"""Classes are counted under the names that metrics and plots use."""
 
 import numpy as np
 

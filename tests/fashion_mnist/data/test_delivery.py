@@ -1,4 +1,4 @@
-"""Images that came after the release are verified, and join the training set alone."""
+"""Images that came after the release are verified and join the training set only."""
 
 import json
 import re
@@ -12,9 +12,9 @@ import pytest
 
 from fashion_mnist.data import delivery, idx
 from fashion_mnist.data.idx import Uint8
+from fashion_mnist.dataset import HALVES
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import sha256
-from stages.download import HALVES
 from tests.conftest import Pipeline, kaggle_table
 
 Files = list[Path]
@@ -77,13 +77,15 @@ IMAGES, LABELS = np.zeros((3, 28, 28), np.uint8), np.array([0, 9, 5])
         ({"images": IMAGES[:0], "labels": LABELS[:0]}, "no images"),
     ],
 )
-def test_an_npz_of_something_else(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
+def test_an_npz_with_other_content_is_rejected(
+    tmp_path: Path, arrays: dict[str, Any], words: str
+) -> None:
     np.savez(tmp_path / "new.npz", **arrays)
     with pytest.raises(InputError, match=re.escape(words)):
         delivery.read([tmp_path / "new.npz"])
 
 
-def test_files_that_are_no_batch(tmp_path: Path, new: tuple[Uint8, Uint8]) -> None:
+def test_files_that_are_not_a_delivery(tmp_path: Path, new: tuple[Uint8, Uint8]) -> None:
     labels, images = write_pair(tmp_path, *new)
     for files in ([images], [labels], [images, images], [images, *write_csv(tmp_path, *new)]):
         with pytest.raises(InputError, match="expected images and labels in IDX files, or one"):
@@ -99,12 +101,12 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
 
 
 def accept(pipeline: Pipeline, files: Files, date: str = "2026-11-22") -> None:
-    """List a batch in params.yaml."""
+    """List a delivery in params.yaml."""
     pinned = [
         {"url": str(file), "bytes": file.stat().st_size, "sha256": sha256(file)} for file in files
     ]
-    accepted = [*pipeline.params["download"]["batches"], {"date": date, "files": pinned}]
-    pipeline.set("download.batches", accepted)
+    accepted = [*pipeline.params["download"]["deliveries"], {"date": date, "files": pinned}]
+    pipeline.set("download.deliveries", accepted)
 
 
 def sets(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
@@ -133,15 +135,15 @@ def test_only_the_training_set_grows(
     assert np.array_equal(train["index"], [*released["index"], *range(300, 340)])
     metrics = json.loads((copy.folder / "metrics/download.json").read_text())
     (name,) = set(metrics) - set(HALVES)
-    assert re.fullmatch(r"batch_2026_11_22_[0-9a-f]{8}", name)
+    assert re.fullmatch(r"delivery_2026_11_22_[0-9a-f]{8}", name)
     assert metrics[name]["images"] == 40
     # Another pipeline may ask for the release alone.
-    copy.set("split.batches", False)
+    copy.set("split.deliveries", False)
     copy.run_all("split")
     assert sets(copy)["train"]["images"].shape == released["images"].shape
 
 
-def test_a_batch_outlives_its_place(
+def test_a_delivery_outlives_its_place(
     copy: Pipeline, tmp_path_factory: pytest.TempPathFactory, new: tuple[Uint8, Uint8]
 ) -> None:
     inbox = tmp_path_factory.mktemp("inbox")
@@ -153,11 +155,11 @@ def test_a_batch_outlives_its_place(
     copy.run_all("download", "split")
     assert sets(copy)["train"]["index"].max() == 346
     # Without either the file or its place there is no data.
-    shutil.rmtree(copy.folder / "data/raw/batches")
+    shutil.rmtree(copy.folder / "data/raw/deliveries")
     copy.refuses("download", str(inbox / "new.data"), "FileNotFoundError")
 
 
-def test_a_batch_that_is_another_one(
+def test_a_delivery_that_is_another_one(
     copy: Pipeline, tmp_path_factory: pytest.TempPathFactory, new: tuple[Uint8, Uint8]
 ) -> None:
     (file,) = write_npz(tmp_path_factory.mktemp("inbox"), *new)
@@ -168,7 +170,7 @@ def test_a_batch_that_is_another_one(
     copy.refuses("download", str(file), "SHA-256 is", "expected")
 
 
-def test_a_batch_with_an_image_of_the_test_set(
+def test_a_delivery_with_an_image_of_the_test_set(
     copy: Pipeline, tmp_path_factory: pytest.TempPathFactory, new: tuple[Uint8, Uint8]
 ) -> None:
     test = sets(copy)["test"]
@@ -176,16 +178,16 @@ def test_a_batch_with_an_image_of_the_test_set(
     labels = np.concatenate([new[1], test["labels"][5:6]])
     accept(copy, write_npz(tmp_path_factory.mktemp("inbox"), images, labels))
     copy.run_all("download")
-    copy.refuses("split", "1 images stand in two sets", "340")
+    copy.refuses("split", "1 images are in two sets", "340")
 
 
-def test_batches_are_listed_with_care(copy: Pipeline) -> None:
+def test_deliveries_are_listed_with_care(copy: Pipeline) -> None:
     file = {"url": "inbox/new.csv", "bytes": 10, "sha256": "0" * 64}
-    for batches, words in (
-        ([{"date": "yesterday", "files": [file]}], "download.batches.0.date: got 'yesterday'"),
-        ([{"date": "2026-11-22", "files": []}], "download.batches.0.files: got []"),
+    for deliveries, words in (
+        ([{"date": "yesterday", "files": [file]}], "download.deliveries.0.date: got 'yesterday'"),
+        ([{"date": "2026-11-22", "files": []}], "download.deliveries.0.files: got []"),
         ([{"date": "2026-11-22", "files": [file, file]}], "expected each file once, but 000"),
-        ([{"date": "2026-11-22", "url": "x", "files": [file]}], "batches.0.url: unknown key"),
+        ([{"date": "2026-11-22", "url": "x", "files": [file]}], "deliveries.0.url: unknown key"),
     ):
-        copy.set("download.batches", batches)
+        copy.set("download.deliveries", deliveries)
         copy.refuses("download", words)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fashion_mnist.data import idx
+from fashion_mnist.dataset import HALVES
 from fashion_mnist.errors import InputError
-from stages.download import HALVES
 
 IMAGES, LABELS = HALVES["t10k"]
 

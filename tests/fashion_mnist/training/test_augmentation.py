@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fashion_mnist.training.augmentation import Augmentation, Changes, change, draw
-from tests.fashion_mnist.training.test_batches import numbered
+from fashion_mnist.training.augmentation import Augmentation, Changes, apply, draw
+from tests.fashion_mnist.training.conftest import numbered
 
 
 def test_change_is_what_numpy_pads_and_flips() -> None:
@@ -14,7 +14,7 @@ def test_change_is_what_numpy_pads_and_flips() -> None:
     images = generator.random((60, 28, 28, 1), np.float32)
     flipped = generator.random(60) < 0.5
     shifts = generator.integers(-3, 3, (60, 2), endpoint=True)
-    changed = change(images, Changes(flipped, shifts))
+    changed = apply(Changes(flipped, shifts), images)
     assert changed.dtype == np.float32
     for image, flip, (down, right), found in zip(images, flipped, shifts, changed, strict=True):
         padded = np.pad(image, ((3, 3), (3, 3), (0, 0)), mode="edge")
@@ -46,7 +46,7 @@ def test_draws_are_those_of_seed_and_epoch() -> None:
 
 def test_without_augmentation_images_stay() -> None:
     images = numbered(50).images
-    assert np.array_equal(change(images, draw(Augmentation(), 50, 1, 0)), images)
+    assert np.array_equal(apply(draw(Augmentation(), 50, 1, 0), images), images)
 
 
 @pytest.mark.parametrize("size", [7, 70])
@@ -62,6 +62,6 @@ def test_an_image_changes_alike_in_every_batch(keras: Any, size: int) -> None:
     for epoch in (1, 0):
         batches.begin(epoch)
         found = np.concatenate([batches[index][0] for index in range(len(batches))])
-        assert np.array_equal(found, change(images, draw(asked, 70, 5, epoch))[batches.order])
+        assert np.array_equal(found, apply(draw(asked, 70, 5, epoch), images)[batches.order])
     with pytest.raises(ValueError, match="seed"):
         Batches(data, size, augmentation=asked)

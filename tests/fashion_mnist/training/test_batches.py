@@ -1,16 +1,10 @@
-"""The order of the images depends on seed and epoch, and Keras keeps to it."""
+"""The order of the images depends on seed and epoch only, and Keras follows it."""
 
 from typing import Any
 
 import numpy as np
 
-from fashion_mnist.data.prepared import Prepared
-
-
-def numbered(count: int) -> Prepared:
-    """Images whose pixels all equal their number."""
-    images = np.zeros((count, 28, 28, 1), np.float32) + np.arange(count)[:, None, None, None]
-    return Prepared(images.astype(np.float32), np.eye(10, dtype=np.float32)[np.arange(count) % 10])
+from tests.fashion_mnist.training.conftest import numbered
 
 
 def numbers(batches: Any) -> list[int]:

@@ -1,4 +1,4 @@
-"""A recorder trains the model that it is made of, and knows the loss of each image."""
+"""A recorder trains the model that it shares layers with, and knows the loss of each image."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from fashion_mnist.training import losses
 
 @pytest.mark.parametrize(("sparse", "smoothing"), [(False, 0.0), (True, 0.0), (False, 0.2)])
 def test_losses_of_each_image(keras: Any, sparse: bool, smoothing: float) -> None:
-    from fashion_mnist.training.per_image_loss import Recorder
+    from fashion_mnist.training.per_image_loss import LossRecorder
 
     generator = np.random.default_rng(0)
     images = generator.random((70, 28, 28, 1), np.float32)
@@ -23,7 +23,7 @@ def test_losses_of_each_image(keras: Any, sparse: bool, smoothing: float) -> Non
     # A smoothed label gives each class a tenth of the share.
     expected = -(1 - smoothing) * logs[np.arange(70), classes] - smoothing * logs.mean(axis=1)
 
-    recorder = Recorder(model, 70)
+    recorder = LossRecorder(model, 70)
     loss: losses.Loss = "categorical_crossentropy"
     if sparse:
         loss = "sparse_categorical_crossentropy"
@@ -31,7 +31,7 @@ def test_losses_of_each_image(keras: Any, sparse: bool, smoothing: float) -> Non
     for _ in range(2):
         recorder.begin()
         assert len(recorder.recorded()) == 0
-        # Weights do not change what is recorded, nor do images that only are looked at.
+        # Neither sample weights nor validation images change what is recorded.
         recorder.fit(
             images,
             labels,

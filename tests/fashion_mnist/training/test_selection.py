@@ -1,19 +1,19 @@
-"""An epoch has the images with the highest loss and some of the others, which weigh more."""
+"""An epoch has the images with the highest loss, and some of the others with higher weights."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fashion_mnist.training.selection import Selection, choose
-from tests.fashion_mnist.training.test_batches import numbered
+from fashion_mnist.training.selection import Selection, select
+from tests.fashion_mnist.training.conftest import numbered
 
 HALF = Selection(share=0.5)
 
 
 def test_the_hardest_are_in_and_the_rest_stand_for_the_others() -> None:
     losses = np.random.default_rng(0).permutation(1000).astype(np.float32)
-    rows, weights = choose(Selection(share=0.4, hardest=0.25), losses, np.random.default_rng(1))
+    rows, weights = select(Selection(share=0.4, hardest=0.25), losses, np.random.default_rng(1))
     assert len(set(rows.tolist())) == len(rows) == len(weights) == 400
     hardest = losses[rows] >= 900
     assert hardest.sum() == 100
@@ -30,7 +30,7 @@ def test_weighted_mean_is_that_of_all_images() -> None:
     scores = losses + 1
     estimates = []
     for seed in range(300):
-        rows, weights = choose(HALF, losses, np.random.default_rng(seed))
+        rows, weights = select(HALF, losses, np.random.default_rng(seed))
         estimates.append((scores[rows] * weights).mean())
     error = np.std(estimates) / len(estimates) ** 0.5
     assert abs(np.mean(estimates) - scores.mean()) < 4 * error
@@ -40,20 +40,20 @@ def test_weighted_mean_is_that_of_all_images() -> None:
 
 def test_images_that_were_not_seen_come_first() -> None:
     losses = np.full(100, np.inf, np.float32)
-    rows, weights = choose(HALF, losses, np.random.default_rng(0))
+    rows, weights = select(HALF, losses, np.random.default_rng(0))
     assert len(rows) == 50
     assert (weights == 1).all()
     losses[rows] = 5.0
     unseen = np.isinf(losses)
-    again, _ = choose(Selection(share=0.5, hardest=0.9), losses, np.random.default_rng(1))
+    again, _ = select(Selection(share=0.5, hardest=0.9), losses, np.random.default_rng(1))
     assert unseen[again].sum() >= 45
-    assert choose(HALF, losses[:1], np.random.default_rng(1))[0].tolist() == [0]
+    assert select(HALF, losses[:1], np.random.default_rng(1))[0].tolist() == [0]
 
 
 def test_the_draw_is_that_of_the_generator() -> None:
     losses = np.random.default_rng(0).random(100, np.float32)
     first, same, other = (
-        choose(HALF, losses, np.random.default_rng(seed))[0] for seed in (1, 1, 2)
+        select(HALF, losses, np.random.default_rng(seed))[0] for seed in (1, 1, 2)
     )
     assert np.array_equal(first, same)
     assert not np.array_equal(first, other)
@@ -70,7 +70,7 @@ def test_batches_of_what_was_chosen(keras: Any) -> None:
     assert batches.losses[first[:20]].tolist() == list(range(20))
     assert np.isinf(batches.losses[first[20:]]).all()
     batches.begin(1)
-    expected = choose(HALF, batches.losses, np.random.default_rng([5, 1]))
+    expected = select(HALF, batches.losses, np.random.default_rng([5, 1]))
     found = [batches[index] for index in range(3)]
     assert [len(images) for images, _, _ in found] == [16, 16, 3]
     images, labels, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))

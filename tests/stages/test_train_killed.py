@@ -1,4 +1,4 @@
-"""A training that is killed goes on where it was and ends with the same bytes."""
+"""A killed training resumes from its checkpoint and ends with the same bytes."""
 
 import os
 import pickle
@@ -16,9 +16,11 @@ from ruamel.yaml import YAML
 
 from fashion_mnist.files import write_checksums
 from tests.conftest import ROOT, Pipeline
-from tests.stages.test_train import outputs, small
+from tests.stages.conftest import outputs, small
 
-STATE = "data/state/train.npz"
+CHECKPOINT = "data/checkpoint/train.npz"
+
+pytestmark = [pytest.mark.slow, pytest.mark.pipeline]
 
 
 def start(pipeline: Pipeline) -> subprocess.Popen[str]:
@@ -34,7 +36,7 @@ def start(pipeline: Pipeline) -> subprocess.Popen[str]:
 
 
 def finished_epochs(path: Path) -> int:
-    """Return how many epochs a state has, 0 if there is none."""
+    """Return the number of epochs in a checkpoint, 0 if there is none."""
     if not path.exists():
         return 0
     with np.load(path, allow_pickle=False) as archive:
@@ -42,8 +44,8 @@ def finished_epochs(path: Path) -> int:
 
 
 def kill_after(pipeline: Pipeline, epochs: int, delay: float = 0) -> None:
-    """Start a training and kill it so many seconds after an epoch was saved."""
-    path = pipeline.folder / STATE
+    """Start a training and kill it `delay` seconds after an epoch was saved."""
+    path = pipeline.folder / CHECKPOINT
     process = start(pipeline)
     while process.poll() is None and finished_epochs(path) < epochs:
         time.sleep(0.01)
@@ -53,9 +55,9 @@ def kill_after(pipeline: Pipeline, epochs: int, delay: float = 0) -> None:
     assert process.returncode == -signal.SIGKILL, "it was too fast to be killed"
 
 
-def recipe(pipeline: Pipeline) -> Pipeline:
-    """Give a pipeline a recipe whose state has all there is: BatchNorm, dropout, two optimizers
-    in one, schedule, augmentation, selection, and a best epoch, which is likely not the last."""
+def everything(pipeline: Pipeline) -> Pipeline:
+    """Let a pipeline train with everything that a checkpoint can hold: BatchNorm, dropout, two
+    optimizers in one, schedule, augmentation, selection, and a best epoch before the last."""
     default = YAML(typ="safe").load(ROOT / "params.yaml")["train"]
     kept = {key: default[key] for key in ("optimizer", "schedule")}
     kept["augmentation"] = {"flip": True, "shift": 1}
@@ -67,24 +69,24 @@ def expected(finished: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> li
     """The outputs of a training that nobody kills."""
     folder = tmp_path_factory.mktemp("whole")
     shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
-    pipeline = recipe(Pipeline(folder))
+    pipeline = everything(Pipeline(folder))
     pipeline.run_all("train")
-    assert not (folder / STATE).exists()
+    assert not (folder / CHECKPOINT).exists()
     return outputs(pipeline)
 
 
 @pytest.fixture(scope="module")
 def killed(finished: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The state that a training leaves that is killed after two epochs."""
+    """The checkpoint of a training that was killed after two epochs."""
     folder = tmp_path_factory.mktemp("killed")
     shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
-    kill_after(recipe(Pipeline(folder)), 2)
-    return (folder / STATE).read_bytes()
+    kill_after(everything(Pipeline(folder)), 2)
+    return (folder / CHECKPOINT).read_bytes()
 
 
-def leave(pipeline: Pipeline, state: bytes) -> None:
-    (pipeline.folder / STATE).parent.mkdir(exist_ok=True)
-    (pipeline.folder / STATE).write_bytes(state)
+def leave(pipeline: Pipeline, checkpoint: bytes) -> None:
+    (pipeline.folder / CHECKPOINT).parent.mkdir(exist_ok=True)
+    (pipeline.folder / CHECKPOINT).write_bytes(checkpoint)
 
 
 def resumed(pipeline: Pipeline) -> str:
@@ -94,56 +96,56 @@ def resumed(pipeline: Pipeline) -> str:
 
 
 def test_killed_training_ends_with_the_same_bytes(copy: Pipeline, expected: list[bytes]) -> None:
-    recipe(copy)
+    everything(copy)
     for epochs, delay in ((1, 0.0), (5, 0.02), (12, 0.005)):
         kill_after(copy, epochs, delay)
-    assert "train: goes on after epoch" in resumed(copy)
+    assert "train: resumes after epoch" in resumed(copy)
     assert outputs(copy) == expected
-    assert not (copy.folder / STATE).exists()
+    assert not (copy.folder / CHECKPOINT).exists()
 
 
 def test_training_killed_after_its_last_epoch(copy: Pipeline, expected: list[bytes]) -> None:
-    """Its state is removed when the outputs are there, and not before."""
-    recipe(copy)
+    """Its checkpoint is removed once the outputs are there, not before."""
+    everything(copy)
     path = copy.folder / "metrics/train.json"
     path.unlink()
     path.mkdir()  # so that it cannot be written
     assert copy.run("train").returncode == 1
-    assert finished_epochs(copy.folder / STATE) == 20
+    assert finished_epochs(copy.folder / CHECKPOINT) == 20
     path.rmdir()
-    assert "train: goes on after epoch 20" in resumed(copy)
+    assert "train: resumes after epoch 20" in resumed(copy)
     assert outputs(copy) == expected
 
 
-def test_training_stopped_by_steps_goes_on(copy: Pipeline) -> None:
-    recipe(copy).set("train.steps", 30)  # in the eighth epoch
+def test_training_with_a_limit_of_steps_resumes(copy: Pipeline) -> None:
+    everything(copy).set("train.steps", 30)  # in the eighth epoch
     copy.run_all("train")
     whole = outputs(copy)
     kill_after(copy, 4)
-    assert "train: goes on after epoch" in resumed(copy)
+    assert "train: resumes after epoch" in resumed(copy)
     assert outputs(copy) == whole
 
 
-def test_state_of_another_training_is_not_used(copy: Pipeline, killed: bytes) -> None:
-    recipe(copy).set("train.seed", 28)
+def test_checkpoint_of_another_training_is_not_used(copy: Pipeline, killed: bytes) -> None:
+    everything(copy).set("train.seed", 28)
     copy.run_all("train")
     whole = outputs(copy)
     leave(copy, killed)
-    assert "of other parameters, data or code; starts over" in resumed(copy)
+    assert "has other parameters, data or code; starting from scratch" in resumed(copy)
     assert outputs(copy) == whole
 
 
-def test_state_of_other_data_is_not_used(copy: Pipeline, killed: bytes) -> None:
-    path = recipe(copy).folder / "data/prepared/train/images.npy"
+def test_checkpoint_of_other_data_is_not_used(copy: Pipeline, killed: bytes) -> None:
+    path = everything(copy).folder / "data/prepared/train/images.npy"
     images = np.load(path)
     images[0, 0, 0, 0] += 0.5
     np.save(path, images)
     write_checksums(path.parent)
     leave(copy, killed)
-    assert "of other parameters, data or code; starts over" in resumed(copy)
+    assert "has other parameters, data or code; starting from scratch" in resumed(copy)
 
 
-def test_state_of_other_code_is_not_used(
+def test_checkpoint_of_other_code_is_not_used(
     copy: Pipeline, killed: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     code = tmp_path_factory.mktemp("code")
@@ -151,19 +153,19 @@ def test_state_of_other_code_is_not_used(
         shutil.copytree(ROOT / name, code / name)
     with (code / "fashion_mnist/training/batches.py").open("a") as file:
         file.write("# changed\n")
-    leave(recipe(copy), killed)
+    leave(everything(copy), killed)
     done = copy.run("train", PYTHONPATH=str(code))
     assert done.returncode == 0, done.stderr
-    assert "of other parameters, data or code; starts over" in done.stderr
+    assert "has other parameters, data or code; starting from scratch" in done.stderr
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "pickle"])
-def test_damaged_state_is_told_and_not_used(
+def test_damaged_checkpoint_is_reported_and_not_used(
     copy: Pipeline, expected: list[bytes], killed: bytes, damage: str
 ) -> None:
     flipped = bytearray(killed)
     flipped[len(flipped) // 2] ^= 1
-    states = {"flip": flipped, "cut": killed[:-100], "empty": b"", "pickle": pickle.dumps([1])}
-    leave(recipe(copy), states[damage])
-    assert f"{STATE} is damaged" in resumed(copy)
+    checkpoints = {"flip": flipped, "cut": killed[:-100], "empty": b"", "pickle": pickle.dumps([1])}
+    leave(everything(copy), checkpoints[damage])
+    assert f"{CHECKPOINT} is damaged" in resumed(copy)
     assert outputs(copy) == expected

@@ -1,0 +1,34 @@
+"""Measures in a new Python process.
+
+TensorFlow's kernels and threads are settings of a process, and peak memory is one of its figures.
+"""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from fashion_mnist.errors import InputError
+
+
+def run(module: str, *arguments: str, stdin: str | None = None) -> Any:
+    """Return the JSON value in the last line that `python -m module` prints.
+
+    Args:
+        module: The module to run.
+        arguments: Its command line.
+        stdin: The text of its standard input; None passes on that of this process.
+
+    Raises:
+        InputError: The process failed; standard error already shows its message.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        input=stdin,
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        raise InputError(f"python -m {module} failed with exit code {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
