@@ -25,9 +25,9 @@ repro: .venv/installed ## install, run the stages that changed, print the accura
 retrain: .venv/installed ## train on new images of the inbox and propose the model if it is no worse
 	.venv/bin/python -m retraining
 
-published: .venv/installed ## train and score the seven published systems (about an hour on 2 cores)
+published: .venv/installed ## train and score the published systems (an hour on 2 cores), or SYSTEM alone
 	.venv/bin/dvc repro download
-	cd published && ../.venv/bin/dvc repro
+	cd published && ../.venv/bin/dvc repro $(SYSTEM:%=evaluate@%)
 
 ##@ Review (make exits with 2 on any failure; `python -m review` exits with 0, 1 or 2)
 compare: .venv/installed-review ## is the working tree better than BASE? (default: where it left main)
@@ -83,7 +83,7 @@ unlocked: ## does the pipeline work with the latest releases, by the rules of re
 	cd .venv/unlocked/clone && PATH="$(CURDIR)/.venv/unlocked/bin:$$PATH" dvc repro dvc.yaml
 	cd .venv/unlocked/clone && ../bin/python -m review compare HEAD
 
-audit: .venv/installed-dev ## look up known vulnerabilities of the locked versions (needs the network)
+audit: .venv/installed-dev ## look up known vulnerabilities of the locked versions
 	.venv/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.lock
 
 COMPILE := .venv/bin/uv pip compile --quiet --upgrade
