@@ -1,4 +1,4 @@
-"""Two `dvc repro` at the same time in one folder."""
+"""Two runs of `dvc repro` at the same time in one folder."""
 
 import subprocess
 from pathlib import Path
@@ -11,10 +11,9 @@ from tests.faults.conftest import running, same_bytes, wait_for
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
-def test_the_second_says_that_the_first_is_at_work(fresh: Path) -> None:
-    # For the stages that do not run here; without data or a cache it spares none.
+def test_the_second_names_the_process_of_the_first(fresh: Path) -> None:
+    # Keeps the entries of later stages; without data and cache it skips no stage.
     run("git", "checkout", "--quiet", "dvc.lock", cwd=fresh)
-    # Without Keras, which is no other kind of stage.
     command = ["dvc", "repro", "preprocess"]
     log = fresh.parent / "log"
     with log.open("w") as output:
@@ -22,7 +21,7 @@ def test_the_second_says_that_the_first_is_at_work(fresh: Path) -> None:
     wait_for(lambda: running(fresh), "a stage")
     second = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=False)
     assert second.returncode != 0
-    # `--wait-for-lock` is no help: it waits for another lock, which is held for moments.
+    # `--wait-for-lock` does not help: it waits for a different lock, which is held for moments.
     assert f"is busy, it is being blocked by:\n  (PID {first.pid})" in second.stderr
     assert "Running stage" not in second.stdout
     assert first.wait() == 0, log.read_text()

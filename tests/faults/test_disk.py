@@ -1,4 +1,4 @@
-"""A full or read-only disk ends every stage with one line, and nothing half-written."""
+"""A full or read-only disk ends every stage with one line, and leaves nothing half-written."""
 
 import shutil
 import subprocess
@@ -25,7 +25,7 @@ def disk(finished: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
         check=False,
     )
     if mounted.returncode:
-        pytest.skip(f"a disk may not be mounted here: {mounted.stderr.strip()}")
+        pytest.skip(f"mounting a disk is not permitted here: {mounted.stderr.strip()}")
     try:
         shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
         yield Pipeline(tmp_path)
@@ -34,20 +34,20 @@ def disk(finished: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_full_disk(disk: Pipeline, stage: str) -> None:
+def test_a_full_disk(disk: Pipeline, stage: str) -> None:
     free = shutil.disk_usage(disk.folder).free
     (disk.folder / "filler").write_bytes(bytes(free - 2 * 4096))
     disk.refuses(stage, "No space left on device")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_read_only_disk(disk: Pipeline, stage: str) -> None:
+def test_a_read_only_disk(disk: Pipeline, stage: str) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
     disk.refuses(stage, "Read-only file system")
 
 
-def test_full_disk_of_the_cache(fresh: Path, tmp_path: Path) -> None:
-    # For the stages that do not run here; without data or a cache it spares none.
+def test_a_full_disk_of_the_cache(fresh: Path, tmp_path: Path) -> None:
+    # Keeps the entries of later stages; without data and cache it skips no stage.
     run("git", "checkout", "--quiet", "dvc.lock", cwd=fresh)
     command = ["dvc", "repro", "preprocess"]
     cache = tmp_path / "cache"
@@ -55,7 +55,7 @@ def test_full_disk_of_the_cache(fresh: Path, tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", cache]
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode:
-        pytest.skip(f"a disk may not be mounted here: {mounted.stderr.strip()}")
+        pytest.skip(f"mounting a disk is not permitted here: {mounted.stderr.strip()}")
     try:
         run("dvc", "config", "--local", "cache.dir", cache, cwd=fresh)
         done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=False)

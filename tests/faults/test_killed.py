@@ -1,4 +1,4 @@
-"""Killed at any moment: nothing half-written looks whole, and a second run gives the same bytes."""
+"""Killed at any moment: no partial output looks whole, and the next run gives the same bytes."""
 
 import re
 import shlex
@@ -41,12 +41,12 @@ def without_outputs(copy: Pipeline, stage: str) -> None:
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
 
 
-# Where between the first (0) and the last (1) change of a stage which signal arrives.
+# When the signals arrive, between the first (0) and the last (1) change of a file.
 MOMENTS = {
     signal.SIGKILL: (0, 0.2, 0.4, 0.6, 0.8, 1),
     signal.SIGTERM: (0.1, 0.3, 0.5, 0.7, 0.9, 1),
 }
-# Keras traces for seconds, so fewer moments.
+# Fewer moments where Keras takes seconds.
 KERAS_MOMENTS = {signal.SIGKILL: (0, 1), signal.SIGTERM: (0.5,)}
 
 
@@ -72,7 +72,7 @@ def test_a_stage_that_is_killed(finished: Pipeline, copy: Pipeline, stage: str) 
 
 
 def kill_dvc_in(stage: str, folder: Path, how: signal.Signals) -> list[str]:
-    """Send DVC a signal while it runs a stage, and return the stages that it ran."""
+    """Send DVC a signal while it runs a stage, and return the stages it had started."""
     log = folder.parent / "log"
     with log.open("w") as output:
         process = subprocess.Popen(["dvc", "repro"], cwd=folder, stdout=output, stderr=output)
