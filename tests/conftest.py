@@ -34,24 +34,30 @@ AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
-# Kinds of slow tests in the order of their time, so that no worker is left alone with a long one.
-ORDER = ("retraining", "pipeline", "faults", "slow")
+# Kinds of slow tests, the longest first, so that no worker is left alone with one at the end.
+KINDS = ("retraining", "pipeline", "faults", "slow")
 
 
-def order(item: pytest.Item) -> int:
-    """Return the place of a test among the kinds."""
+def start_order(item: pytest.Function) -> tuple[int, bool]:
+    """Return the sort key of a test: kinds of slow tests, then tests without `finished`."""
     marks = {mark.name for mark in item.iter_markers()}
-    return next((place for place, name in enumerate(ORDER) if name in marks), len(ORDER))
+    kind = next((place for place, name in enumerate(KINDS) if name in marks), len(KINDS))
+    return kind, "finished" in item.fixturenames
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    items.sort(key=order)
+    items.sort(key=start_order)
+    # One worker makes `finished` at once, and the others need not wait for it.
+    using = [item for item in items if start_order(item) == (len(KINDS), True)]
+    for item in using[:1]:
+        items.remove(item)
+        items.insert(0, item)
     for item in items:
-        # What shares a fixture of its module runs in one worker; everything else is spread.
+        # Tests that share a fixture of their module run in one worker; the rest is spread.
         fixtures = item._fixtureinfo.name2fixturedefs.values()
         if any(fixture.scope == "module" for (*_, fixture) in fixtures):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -45,8 +45,9 @@ def running(folder: Path) -> list[psutil.Process]:
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    for _ in range(600):
+    """Wait until a condition holds, at most five minutes."""
+    for _ in range(3000):
         if condition():
             return
         time.sleep(0.1)
-    raise AssertionError(f"no {what} within a minute")
+    raise AssertionError(f"no {what} within five minutes")
