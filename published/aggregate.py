@@ -1,4 +1,4 @@
-"""Gathers the metrics of the published systems, beside what their sources report."""
+"""Gathers the metrics of the published systems beside what their sources report."""
 
 import argparse
 import json
@@ -25,16 +25,16 @@ class System(params.Section):
 
 
 class Systems(params.Section, extra="allow"):
-    """Section `systems` of params.yaml: a system by its name, as many as there are."""
+    """Section `systems` of params.yaml: any number of systems, by name."""
 
     __pydantic_extra__: dict[str, System]
 
 
 def read(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return the metrics of stage `name` of a system, or None if it has not run.
+    """Return the metrics that stage `name` wrote to `folder`, or None if it has not run.
 
     Raises:
-        InputError: The file is not JSON.
+        InputError: The file is not valid JSON.
     """
     path = folder / f"{name}.json"
     if not path.exists():
@@ -49,8 +49,8 @@ def read(folder: Path, name: str) -> dict[str, Any] | None:
 def describe(system: System, folder: Path) -> dict[str, Any]:
     """Return what a system's source reports and what was measured here.
 
-    A training step is taken as three times the operations of the way forward, since the way
-    back takes about twice as many (Kaplan et al. 2020, "Scaling Laws for Neural Language Models").
+    A training step counts as three forward passes, since the backward pass takes about twice the
+    operations of one (Kaplan et al. 2020, "Scaling Laws for Neural Language Models").
     """
     found: dict[str, Any] = {}
     if system.reported is not None:
@@ -73,7 +73,7 @@ def describe(system: System, folder: Path) -> dict[str, Any]:
 
 
 def tabulate(systems: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the systems as rows; what a system does not have is an empty string."""
+    """Return one row per system; a missing value is an empty string."""
     rows = [
         {
             "system": name,
@@ -92,7 +92,7 @@ def tabulate(systems: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def gather(folder: Path, systems: list[str], name: str) -> pd.DataFrame:
-    """Return table `name` of all systems, one below the other, with a first column `system`."""
+    """Return table `name` of all systems as one, with a first column `system`."""
     tables = [(system, pd.read_csv(folder / system / f"{name}.csv")) for system in systems]
     for system, table in tables:
         table.insert(0, "system", system)
@@ -102,13 +102,13 @@ def gather(folder: Path, systems: list[str], name: str) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m published.aggregate", description=__doc__)
     parser.add_argument("--params", type=Path, required=True, help="parameter file")
-    parser.add_argument("--systems", type=Path, required=True, help="folder of their metrics")
+    parser.add_argument("--systems", type=Path, required=True, help="folder with their metrics")
     parser.add_argument("--metrics", type=Path, required=True, help="JSON: reported and measured")
-    parser.add_argument("--table", type=Path, required=True, help="CSV: the same")
-    parser.add_argument("--history", type=Path, required=True, help="CSV: curves by epoch of all")
-    parser.add_argument("--steps", type=Path, required=True, help="CSV: curves by step of all")
-    parser.add_argument("--classes", type=Path, required=True, help="CSV: scores by class of all")
-    parser.add_argument("--confusion", type=Path, required=True, help="CSV: confusion of all")
+    parser.add_argument("--table", type=Path, required=True, help="CSV: reported and measured")
+    parser.add_argument("--history", type=Path, required=True, help="CSV: curves by epoch")
+    parser.add_argument("--steps", type=Path, required=True, help="CSV: curves by step")
+    parser.add_argument("--classes", type=Path, required=True, help="CSV: scores by class")
+    parser.add_argument("--confusion", type=Path, required=True, help="CSV: confusion matrices")
     args = parser.parse_args()
     orphan.watch()
     with reported("aggregate"):
