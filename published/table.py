@@ -19,7 +19,7 @@ HEADER = """\
 
 
 def render(systems: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the systems of published.json as a Markdown table, differences in percentage points."""
+    """Return the systems of published.json as a Markdown table, differences in points."""
     return HEADER + "".join(_row(name, system) for name, system in systems.items())
 
 
@@ -67,7 +67,7 @@ def main() -> None:
         try:
             systems = json.loads(args.metrics.read_text(encoding="utf-8"))["systems"]
         except (ValueError, KeyError) as error:
-            raise InputError(f"{args.metrics}: not written by published.aggregate: {error}") from error
+            raise InputError(f"{args.metrics}: not from published.aggregate: {error}") from error
         try:
             text = replace(args.document.read_text(encoding="utf-8"), render(systems))
         except InputError as error:

@@ -239,7 +239,7 @@ def test_table_is_written_between_the_markers(tmp_path: Path) -> None:
         [*command, "--metrics", str(metrics)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert f"table: error: {metrics}: not written by published.aggregate" in done.stderr
+    assert f"table: error: {metrics}: not from published.aggregate" in done.stderr
     assert "Traceback" not in done.stderr
 
 
