@@ -1,4 +1,4 @@
-"""Writes the figures of the published systems into the table of README.md."""
+"""Writes the figures of the published systems into the table of docs/published.md."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ HEADER = """\
 
 
 def render(systems: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a Markdown table of what published.json holds, differences in percentage points."""
+    """Return the systems of published.json as a Markdown table, differences in points."""
     return HEADER + "".join(_row(name, system) for name, system in systems.items())
 
 
@@ -39,7 +39,7 @@ def replace(text: str, table: str) -> str:
     """Return `text` with `table` between the two markers.
 
     Raises:
-        InputError: `text` has not each marker once, in order.
+        InputError: A marker is missing, repeated or out of order.
     """
     before, begin, rest = text.partition(f"{BEGIN}\n")
     _, end, after = rest.partition(END)
@@ -56,18 +56,23 @@ def main() -> None:
         default=Path("published/metrics/published.json"),
         help="JSON to show",
     )
-    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="file to change")
+    parser.add_argument(
+        "--document",
+        type=Path,
+        default=Path("docs/published.md"),
+        help="Markdown file that has the table",
+    )
     args = parser.parse_args()
     with reported("table"):
         try:
             systems = json.loads(args.metrics.read_text(encoding="utf-8"))["systems"]
         except (ValueError, KeyError) as error:
-            raise InputError(f"{args.metrics}: not metrics of aggregate: {error}") from error
+            raise InputError(f"{args.metrics}: not from published.aggregate: {error}") from error
         try:
-            text = replace(args.readme.read_text(encoding="utf-8"), render(systems))
+            text = replace(args.document.read_text(encoding="utf-8"), render(systems))
         except InputError as error:
-            raise InputError(f"{args.readme}: {error}") from error
-        with new_file(args.readme) as temporary:
+            raise InputError(f"{args.document}: {error}") from error
+        with new_file(args.document) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 
