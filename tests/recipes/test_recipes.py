@@ -1,4 +1,4 @@
-"""Named recipes change what they name in params.yaml, and nothing else."""
+"""A recipe changes in params.yaml what it names, and nothing else."""
 
 import difflib
 import shutil
@@ -18,6 +18,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """A copy of params.yaml."""
     return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
 
 
@@ -32,13 +33,13 @@ def use(name: str, path: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_a_recipe_changes_what_it_names(name: str, path: Path) -> None:
+def test_only_the_named_values_change_and_the_stages_accept_them(name: str, path: Path) -> None:
     before, defaults = path.read_text().splitlines(), YAML(typ="safe").load(path)
     done = use(name, path)
     assert done.returncode == 0, done.stderr
     after, parameters = path.read_text().splitlines(), YAML(typ="safe").load(path)
     changes = flat(recipes.read(name))
-    # Comments too stay as they are, but for those of what is gone.
+    # Comments stay as well, except those of a value that is gone.
     lines = [line[2:] for line in difflib.ndiff(before, after) if line.startswith("+ ")]
     assert 0 < len(lines) <= len(changes)
     keys = {key.rpartition(".")[2] for key in changes}
@@ -56,13 +57,13 @@ def test_a_recipe_changes_what_it_names(name: str, path: Path) -> None:
         assert found[key] == value
 
 
-def test_nothing_to_change_leaves_every_byte(path: Path) -> None:
+def test_no_change_keeps_every_byte(path: Path) -> None:
     before = path.read_bytes()
     recipes.rewrite(path, {})
     assert path.read_bytes() == before
 
 
-def test_unknown_recipe(path: Path) -> None:
+def test_an_unknown_recipe_is_rejected(path: Path) -> None:
     done = use("nonsense", path)
     assert done.returncode == 2
     assert "invalid choice: 'nonsense'" in done.stderr
@@ -71,7 +72,9 @@ def test_unknown_recipe(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"), [("train: [", "not valid YAML"), ("- 1", "no sections")]
 )
-def test_a_damaged_file_is_left_alone(path: Path, text: str, complaint: str) -> None:
+def test_a_damaged_parameter_file_is_named_and_left_alone(
+    path: Path, text: str, complaint: str
+) -> None:
     path.write_text(text)
     done = use(recipes.names()[0], path)
     assert done.returncode == 1
