@@ -1,7 +1,6 @@
 """The table of recipes in README.md: measured figures, written between two markers."""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,20 +27,11 @@ def runs(system: str, *figures: tuple[float, float]) -> list[dict[str, Any]]:
     ]
 
 
-def write(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "recipes.table"],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the measurements, the parameters and a short README."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the measurements, the parameters and a short README."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["table"])
     (tmp_path / "benchmarks").mkdir()
     for path in (*table.MEASURED, Path("params.yaml")):
         shutil.copy(ROOT / path, tmp_path / path)
@@ -61,8 +51,7 @@ def test_fastest_first_with_mean_deviation_and_median_time() -> None:
 
 
 def test_the_file_gets_a_row_for_each_recipe_and_keeps_the_rest(folder: Path) -> None:
-    done = write(folder)
-    assert done.returncode == 0, done.stderr
+    table.main()
     text = (folder / "README.md").read_text()
     assert text.startswith(f"before\n{table.BEGIN}\n{table.HEADER}")
     assert text.endswith(f"|\n{table.END}\nafter\n")
@@ -82,7 +71,7 @@ def test_damaged_measurements_are_named_and_the_file_is_left_alone(
 ) -> None:
     before = (folder / "README.md").read_bytes()
     (folder / table.MEASURED[0]).write_text(content)
-    done = write(folder)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"table: error: {table.MEASURED[0]}: expected JSON")
+    with pytest.raises(SystemExit) as stopped:
+        table.main()
+    assert str(stopped.value.code).startswith(f"table: error: {table.MEASURED[0]}: expected JSON")
     assert (folder / "README.md").read_bytes() == before
