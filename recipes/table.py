@@ -24,13 +24,11 @@ MEASURED = (
     Path("benchmarks/time_to_accuracy_eigen.json"),
     Path("benchmarks/time_to_accuracy_onednn.json"),
 )
-COMMANDS = {"default": "make"} | {
-    name: f"python -m recipes {name}; dvc repro" for name in recipes.names()
-}
+RECIPES = ("default", *recipes.names())
 
 HEADER = """\
-| recipe | command | images seen | accuracy | time without AVX-512 | time with AVX-512 |
-|---|---|--:|--:|--:|--:|
+| | images seen | accuracy | time without AVX-512 | time with AVX-512 |
+|---|--:|--:|--:|--:|
 """
 
 Runs = Sequence[Mapping[str, Any]]
@@ -56,10 +54,8 @@ def _row(name: str, measured: Sequence[Runs], mirrored: bool) -> str:
     runs = max(measured, key=len)
     accuracies = [100 * run["mirror_average" if mirrored else "accuracy"] for run in runs]
     deviation = f" ± {statistics.stdev(accuracies):.2f}" if len(runs) > 1 else ""
-    command = f"`{COMMANDS[name]}`" if name in COMMANDS else ""
     cells = [
-        f"**{name}**" if name in COMMANDS else name,
-        command,
+        f"`{name}`" if name in RECIPES else name,
         f"{runs[0]['images']:,}",
         f"{statistics.mean(accuracies):.2f}{deviation}%",
         *map(_time, measured),
@@ -105,7 +101,7 @@ def current() -> str:
         InputError: A file of the benchmark is not valid.
     """
     mirrored = {}
-    for name in COMMANDS:
+    for name in RECIPES:
         parameters: dict[str, Any] = YAML(typ="safe").load(Path("params.yaml"))
         if name != "default":
             recipes.apply(recipes.read(name), parameters)
