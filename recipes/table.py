@@ -73,7 +73,7 @@ def _time(runs: Runs) -> str:
     return f"{_seconds(runs):,.0f} s{' (1 run)' if len(runs) == 1 else ''}"
 
 
-def replace(text: str, table: str, begin: str = BEGIN, end: str = END) -> str:
+def replace(text: str, table: str, begin: str, end: str) -> str:
     """Return `text` with `table` between two markers.
 
     Raises:
@@ -121,7 +121,7 @@ def main() -> None:
     with reported("table"):
         table = current()
         try:
-            text = replace(args.readme.read_text(encoding="utf-8"), table)
+            text = replace(args.readme.read_text(encoding="utf-8"), table, BEGIN, END)
         except InputError as error:
             raise InputError(f"{args.readme}: {error}") from error
         with new_file(args.readme) as temporary:

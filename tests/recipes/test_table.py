@@ -61,7 +61,7 @@ def test_the_file_gets_a_row_for_each_recipe_and_keeps_the_rest(folder: Path) ->
 @pytest.mark.parametrize("text", [f"{table.END}\n{table.BEGIN}\n", f"{table.BEGIN}\n" * 2, "none"])
 def test_a_file_without_each_marker_once_is_rejected(text: str) -> None:
     with pytest.raises(InputError, match="in this order"):
-        table.replace(text, "")
+        table.replace(text, "", table.BEGIN, table.END)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
