@@ -1,4 +1,4 @@
-"""Named recipes for other budgets than the default one: what they change in params.yaml."""
+"""Recipes for budgets other than the default: what they change in params.yaml."""
 
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -14,18 +14,18 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Return the recipes that there are: a YAML file each, beside this module."""
+    """Return the names of the recipes, one YAML file each beside this module."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return what a recipe changes, sections of params.yaml with some of their keys."""
+    """Return the changes of a recipe: sections of params.yaml with some of their keys."""
     changes: dict[str, Any] = YAML().load(FOLDER / f"{name}.yaml")
     return changes
 
 
 def apply(changes: Mapping[str, Any], parameters: MutableMapping[str, Any]) -> None:
-    """Put values into nested parameters, in place; what is not named stays as it is."""
+    """Set values in nested parameters, in place; keys absent from `changes` keep their values."""
     for key, value in changes.items():
         if isinstance(value, Mapping) and isinstance(parameters.get(key), MutableMapping):
             apply(value, parameters[key])
@@ -34,10 +34,10 @@ def apply(changes: Mapping[str, Any], parameters: MutableMapping[str, Any]) -> N
 
 
 def rewrite(path: Path, changes: dict[str, Any]) -> None:
-    """Change values in a YAML file; its other values, comments and order stay.
+    """Set values in a YAML file; its other values, its comments and its order stay.
 
     Raises:
-        InputError: It is no YAML file with sections.
+        InputError: The file is not valid YAML, or its top level is not a mapping of sections.
     """
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
