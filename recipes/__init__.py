@@ -1,4 +1,7 @@
-"""Recipes for budgets other than the default: what they change in params.yaml."""
+"""Recipes for several budgets: what they set in params.yaml.
+
+All of them set the same keys, so that one can follow another.
+"""
 
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -19,9 +22,16 @@ def names() -> list[str]:
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return the changes of a recipe: sections of params.yaml with some of their keys."""
+    """Return what a recipe sets: sections of params.yaml with some of their keys."""
     changes: dict[str, Any] = YAML().load(FOLDER / f"{name}.yaml")
     return changes
+
+
+def parameters(name: str, path: Path) -> dict[str, Any]:
+    """Return the content of params.yaml with a recipe applied."""
+    found: dict[str, Any] = parse(path.read_bytes(), str(path))
+    apply(read(name), found)
+    return found
 
 
 def apply(changes: Mapping[str, Any], parameters: MutableMapping[str, Any]) -> None:

@@ -10,21 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 import recipes
+from fashion_mnist import marked_table
 from fashion_mnist.errors import InputError, reported
-from fashion_mnist.files import new_file
-
-BEGIN = "<!-- recipes: written by python -m recipes.table -->"
-END = "<!-- recipes: end -->"
 
 # LeNet on a processor without AVX-512 runs by Eigen, with it by oneDNN.
 MEASURED = (
     Path("benchmarks/time_to_accuracy_eigen.json"),
     Path("benchmarks/time_to_accuracy_onednn.json"),
 )
-RECIPES = ("default", *recipes.names())
 
 HEADER = """\
 | | images seen | accuracy | time without AVX-512 | time with AVX-512 |
@@ -55,7 +49,7 @@ def _row(name: str, measured: Sequence[Runs], mirrored: bool) -> str:
     accuracies = [100 * run["mirror_average" if mirrored else "accuracy"] for run in runs]
     deviation = f" ± {statistics.stdev(accuracies):.2f}" if len(runs) > 1 else ""
     cells = [
-        f"`{name}`" if name in RECIPES else name,
+        f"`{name}`" if name in recipes.names() else name,
         f"{runs[0]['images']:,}",
         f"{statistics.mean(accuracies):.2f}{deviation}%",
         *map(_time, measured),
@@ -73,19 +67,6 @@ def _time(runs: Runs) -> str:
     return f"{_seconds(runs):,.0f} s{' (1 run)' if len(runs) == 1 else ''}"
 
 
-def replace(text: str, table: str, begin: str, end: str) -> str:
-    """Return `text` with `table` between two markers.
-
-    Raises:
-        InputError: `text` does not have each marker once, in order.
-    """
-    before, found, rest = text.partition(f"{begin}\n")
-    _, closed, after = rest.partition(end)
-    if not (found and closed) or text.count(begin) + text.count(end) != 2:
-        raise InputError(f"expected once each, in this order: {begin} and {end}")
-    return f"{before}{found}{table}{closed}{after}"
-
-
 def _read(path: Path) -> Runs:
     try:
         runs: Runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
@@ -100,12 +81,10 @@ def current() -> str:
     Raises:
         InputError: A file of the benchmark is not valid.
     """
-    mirrored = {}
-    for name in RECIPES:
-        parameters: dict[str, Any] = YAML(typ="safe").load(Path("params.yaml"))
-        if name != "default":
-            recipes.apply(recipes.read(name), parameters)
-        mirrored[name] = parameters["evaluate"]["mirror_average"]
+    mirrored = {
+        name: recipes.parameters(name, Path("params.yaml"))["evaluate"]["mirror_average"]
+        for name in recipes.names()
+    }
     return render([_read(path) for path in MEASURED], mirrored)
 
 
@@ -119,13 +98,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     with reported("table"):
-        table = current()
-        try:
-            text = replace(args.readme.read_text(encoding="utf-8"), table, BEGIN, END)
-        except InputError as error:
-            raise InputError(f"{args.readme}: {error}") from error
-        with new_file(args.readme) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        marked_table.write(args.readme, "recipes", "python -m recipes.table", current())
 
 
 if __name__ == "__main__":

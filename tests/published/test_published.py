@@ -14,7 +14,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from fashion_mnist import params
-from fashion_mnist.errors import InputError
 from published import aggregate, table
 from stages import evaluate, preprocess, split, train
 from tests.conftest import ROOT
@@ -214,19 +213,22 @@ def test_template_of_a_plot_exists(plot: dict[str, Any]) -> None:
     assert (PROJECT / ".dvc/plots" / f"{settings['template']}.json").is_file()
 
 
+BEGIN = "<!-- published: written by python -m published.table -->"
+END = "<!-- published: end -->"
+
+
 def test_the_table_of_the_document_is_that_of_the_metrics() -> None:
-    text = DOCUMENT.read_text()
-    assert table.replace(text, table.render(committed())) == text
+    assert f"{BEGIN}\n{table.render(committed())}{END}" in DOCUMENT.read_text()
 
 
 def test_table_is_written_between_the_markers(tmp_path: Path) -> None:
     document = tmp_path / "published.md"
-    document.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     command = [sys.executable, "-m", "published.table", "--document", str(document)]
     subprocess.run(command, cwd=ROOT, check=True)
     text = document.read_text()
-    assert text.startswith(f"before\n{table.BEGIN}\n| system | reported |")
-    assert text.endswith(f"|\n{table.END}\nafter\n")
+    assert text.startswith(f"before\n{BEGIN}\n| system | reported |")
+    assert text.endswith(f"|\n{END}\nafter\n")
     assert text.count("\n| `") == len(SYSTEMS)
     document.write_text("no markers\n")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -239,11 +241,5 @@ def test_table_is_written_between_the_markers(tmp_path: Path) -> None:
         [*command, "--metrics", str(metrics)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert f"table: error: {metrics}: not from published.aggregate" in done.stderr
+    assert f"table: error: {metrics}: not valid JSON" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("text", [f"{table.END}\n{table.BEGIN}\n", f"{table.BEGIN}\n" * 2])
-def test_markers_out_of_order_are_rejected(text: str) -> None:
-    with pytest.raises(InputError, match="in this order"):
-        table.replace(text, "")
