@@ -1,16 +1,56 @@
-"""Prints a comparison: on a terminal, as Markdown for a pull request, or as JSON."""
+"""`python -m review compare`: a comparison on a terminal, as Markdown for a pull request, or JSON.
+
+Decides nothing: `comparison` does.
+"""
+
+import argparse
+import json
 
 from rich.console import Console
 from rich.table import Table
 
 from fashion_mnist.dataset import KEYS, NAMES
-from review.comparison import ACCURACY, Comparison, Metric
+from fashion_mnist.errors import InputError
+from review import arguments
+from review.comparison import ACCURACY, Comparison, Metric, compare
 
 Rows = list[list[str]]
 
 CHANGED = ["what", "before", "after"]
 METRICS = ["metric", "before", "after", "change", "interval"]
 CLASSES = ["class", "before", "after", "change", "fixed", "broken", "p (Holm)"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `compare`."""
+    arguments.add_revisions(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--md", action="store_true", help="Markdown for a pull request")
+    form.add_argument("--json", action="store_true", help="see docs/comparison.schema.json")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare two revisions and print the result; return 0 if accepted, 1 if refused.
+
+    Raises:
+        InputError: They cannot be compared.
+    """
+    try:
+        found = compare(*arguments.sides(args))
+    except InputError as error:
+        # The workflow copies standard output into the pull request.
+        if args.md:
+            print(f"### cannot compare\n\n{error}")
+        elif args.json:
+            print(json.dumps({"cannot_compare": str(error)}))
+        raise
+    if args.json:
+        print(found.model_dump_json(indent=2))
+    elif args.md:
+        print(markdown(found), end="")
+    else:
+        terminal(found, Console())
+    return 0 if found.accepted else 1
 
 
 def headline(found: Comparison) -> str:
