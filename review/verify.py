@@ -28,6 +28,7 @@ from review.output_list import Row
 ABSENT = ("deleted", "not in cache")
 
 State = Literal["current", "absent", "stale", "changed"]
+SHOWN = 3  # reasons of a stage on a terminal
 COLOURS = {"current": "green", "absent": "dim", "stale": "red", "changed": "red"}
 FAULTS = {
     "stale": "its stage has changed since it wrote this output",
@@ -115,9 +116,7 @@ def verify(root: Path, names: list[str], published: bool = False) -> Verificatio
 
 def terminal(found: Verification, console: Console, everything: bool = False) -> None:
     """Print the outputs that are stale or changed, or all of them, then counts and the result."""
-    rows = [
-        Row(item.state, item.path, item.stage, "; ".join(item.reasons)) for item in found.outputs
-    ]
+    rows = [Row(item.state, item.path, item.stage, _brief(item.reasons)) for item in found.outputs]
     output_list.show(rows, COLOURS, FAULTS, console, everything)
     for line in found.disagreements:
         console.print(Text(f"inconsistent: {line}", "red"))
@@ -172,6 +171,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         terminal(found, Console(), args.all)
     return 0 if found.verified else 1
+
+
+def _brief(reasons: list[str]) -> str:
+    """Return the first reasons of a stage on one line."""
+    more = len(reasons) - SHOWN
+    return "; ".join(reasons[:SHOWN]) + (f"; and {more} more (--json)" if more > 0 else "")
 
 
 def _lock(tree: Revision) -> Stages:
