@@ -73,8 +73,6 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         own = verbs.add_parser(name, help=verb.help)
         if name == chosen:
             module: Any = importlib.import_module(verb.module)
-            if not hasattr(module, "add_arguments"):
-                module = importlib.import_module("review.pending_verbs").VERBS[verb.module]
             module.add_arguments(own)
             own.set_defaults(run=module.run)
     return parser
