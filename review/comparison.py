@@ -235,7 +235,7 @@ def _notes(base: Evidence, head: Evidence) -> list[str]:
 def _own_spread(side: Evidence) -> Spread | None:
     """Return the spread of a revision, unless there is none or it is of a different recipe."""
     found = spread.find(side)
-    if found and found.recipe == spread.recipe(side.parameters, side.lock):
+    if found and found.fingerprint == spread.fingerprint(side.parameters, side.lock):
         return found
     return None
 
