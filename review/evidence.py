@@ -68,8 +68,10 @@ def gather(revision: Revision) -> Evidence:
     places, answers = _answers(revision)
     try:
         bins = int(parameters["evaluate"]["bins"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{revision.name}: params.yaml has no number evaluate.bins") from error
+    except (KeyError, TypeError, ValueError):
+        bins = 0
+    if bins < 1:
+        raise InputError(f"{revision.name}: params.yaml: evaluate.bins: expected 1 or more")
     _check_scores(revision, answers, bins, metrics)
     return Evidence(revision, parameters, lock, metrics, bins, places, answers)
 

@@ -32,7 +32,7 @@ from tests.review.conftest import Branch
         ("params.yaml", "train:", "train: [", ("params.yaml: not valid YAML",)),
         ("params.yaml", "  batch_size: 256\n  epochs", "  batch_size: 255\n  epochs",
          ("train.batch_size differs between dvc.lock and params.yaml", "dvc repro")),
-        ("params.yaml", "  bins: 15", "  bin: 15", ("no number evaluate.bins",)),
+        ("params.yaml", "  bins: 15", "  bin: 15", ("evaluate.bins: expected 1 or more",)),
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_named(
