@@ -91,9 +91,8 @@ def rerun(root: Path, names: list[str], published: bool = False) -> Rerun:
         made = revisions.working_tree(clone / project, "rerun")
         lock = dvc_lock.stages(made)
         outputs = compare(committed, lock, [name for name in lock if not names or name in names])
-        beyond = _beyond(outputs, head, made)
-    if here != recorded and not beyond:
-        outputs = [_tolerated(output) for output in outputs]
+        beyond = beyond_tolerance(outputs, head, made)
+    outputs = tolerate(outputs, beyond, same_kind=here == recorded)
     return Rerun(
         reproduced=all(output.state != "different" for output in outputs),
         commit=commit,
@@ -118,6 +117,42 @@ def compare(committed: Stages, made: Stages, names: list[str]) -> list[ComparedO
         for path, found in dvc_lock.outputs(made, name).items()
         for expected in [dvc_lock.outputs(committed, name).get(path)]
     ]
+
+
+def tolerate(
+    outputs: list[ComparedOutput], beyond: list[str], same_kind: bool
+) -> list[ComparedOutput]:
+    """Return outputs, those that differ only by how another kind of machine rounds as tolerated.
+
+    Args:
+        outputs: The outputs, identical or different.
+        beyond: Scores that differ by more than is tolerated; with any, nothing is tolerated.
+        same_kind: This kind of machine made the committed files: nothing is tolerated.
+    """
+    if same_kind or beyond:
+        return outputs
+    return [
+        output.model_copy(update={"state": "tolerated"})
+        if output.state == "different" and output.stage.partition("@")[0] in ROUNDED
+        else output
+        for output in outputs
+    ]
+
+
+def beyond_tolerance(outputs: list[ComparedOutput], head: Revision, made: Revision) -> list[str]:
+    """Return the scores in metrics files that differ by more than is tolerated.
+
+    Args:
+        outputs: The outputs; metrics files are JSON.
+        head: The commit.
+        made: The files of the rerun.
+    """
+    metrics = [
+        output.path
+        for output in outputs
+        if output.state == "different" and output.expected and output.path.endswith(".json")
+    ]
+    return [f"{path}: {line}" for path in metrics for line in far(head.json(path), made.json(path))]
 
 
 def far(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -158,24 +193,6 @@ def _run(clone: Path, names: list[str], published: bool) -> None:
         # Its stages start from what the main pipeline downloads.
         dvc(*repro, "download", cwd=clone)
     dvc(*repro, *(names or [PIPELINE]), cwd=clone / PUBLISHED if published else clone)
-
-
-def _beyond(outputs: list[ComparedOutput], head: Revision, made: Revision) -> list[str]:
-    """Return the scores in metrics files that differ by more than is tolerated."""
-    metrics = [
-        output.path
-        for output in outputs
-        if output.state == "different" and output.expected and output.path.endswith(".json")
-    ]
-    return [f"{path}: {line}" for path in metrics for line in far(head.json(path), made.json(path))]
-
-
-def _tolerated(output: ComparedOutput) -> ComparedOutput:
-    """Return an output as tolerated if it differs and another kind of machine may round it."""
-    verb = output.stage.partition("@")[0]
-    if output.state == "different" and verb in ROUNDED:
-        return output.model_copy(update={"state": "tolerated"})
-    return output
 
 
 def _row(output: ComparedOutput) -> Row:

@@ -7,6 +7,7 @@ metrics follow from predictions.
 
 import argparse
 import json
+import os
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -95,7 +96,7 @@ def verify(root: Path, names: list[str], published: bool = False) -> Verificatio
     dvc_lock.check_names(names, [*lock, *status])
     # The published systems start from what the main pipeline downloads.
     sources = _sources(_lock(revisions.working_tree(root)), "../") if published else {}
-    reasons = _stale(lock, status, sources | _sources(lock), tree)
+    reasons = stale_stages(lock, status, sources | _sources(lock), tree)
     outputs = [
         output
         for output in _outputs(lock, status, reasons, revisions.tracked(tree.root))
@@ -112,6 +113,18 @@ def verify(root: Path, names: list[str], published: bool = False) -> Verificatio
         disagreements=disagreements,
         warnings=warnings,
     )
+
+
+def stale_stages(
+    lock: Stages, status: Mapping[str, Status], sources: Mapping[str, Source], tree: Revision
+) -> dict[str, list[str]]:
+    """Return, by stage, why its outputs are not what the pipeline would write now."""
+    own = {
+        stage: list(_own_reasons(stage, lock, status.get(stage, UNCHANGED), sources, tree))
+        for stage in dict.fromkeys([*lock, *status])
+    }
+    stale = {stage: reasons for stage, reasons in own.items() if reasons}
+    return stale | _after(lock, sources, set(stale))
 
 
 def terminal(found: Verification, console: Console, everything: bool = False) -> None:
@@ -191,21 +204,23 @@ def _status(folder: Path) -> dict[str, Status]:
     reported = json.loads(dvc_output("status", "--json", PIPELINE, cwd=folder))
     return {
         stage: Status(
-            "changed command" in items,
-            _merged(items, "changed deps"),
-            _merged(items, "changed outs"),
+            command="changed command" in items,
+            dependencies=_words(items, "changed deps", folder),
+            outputs=_words(items, "changed outs", folder),
         )
         for stage, items in reported.items()
     }
 
 
-def _merged(items: list[Any], key: str) -> dict[str, Any]:
-    """Return the union of the mappings that `dvc status` lists under a key."""
-    merged: dict[str, Any] = {}
-    for item in items:
-        if isinstance(item, Mapping):
-            merged |= item.get(key, {})
-    return merged
+def _words(items: list[Any], key: str, folder: Path) -> dict[str, Any]:
+    """Return what `dvc status` lists under a key, by path as in dvc.lock."""
+    return {
+        # DVC reports paths outside of the project as absolute ones.
+        os.path.relpath(folder / path, folder): word
+        for item in items
+        if isinstance(item, Mapping)
+        for path, word in item.get(key, {}).items()
+    }
 
 
 def _sources(lock: Stages, prefix: str = "") -> dict[str, Source]:
@@ -241,18 +256,6 @@ def _outputs(
             elif word is not None:
                 state = "changed"
             yield CheckedOutput(path=path, stage=stage, state=state, reasons=reasons)
-
-
-def _stale(
-    lock: Stages, status: Mapping[str, Status], sources: Mapping[str, Source], tree: Revision
-) -> dict[str, list[str]]:
-    """Return, by stage, why its outputs are not what the pipeline would write now."""
-    own = {
-        stage: list(_own_reasons(stage, lock, status.get(stage, UNCHANGED), sources, tree))
-        for stage in dict.fromkeys([*lock, *status])
-    }
-    stale = {stage: reasons for stage, reasons in own.items() if reasons}
-    return stale | _after(lock, sources, set(stale))
 
 
 def _own_reasons(
