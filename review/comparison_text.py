@@ -1,6 +1,6 @@
 """`python -m review compare`: shows a comparison on a terminal, as Markdown or as JSON.
 
-`comparison` decides; the Markdown is what a pull request shows, and `report` adds charts and images.
+`comparison` decides. A pull request shows the Markdown; `report` adds charts and images.
 """
 
 import argparse
