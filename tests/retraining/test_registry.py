@@ -19,8 +19,10 @@ def folder(tracked: Path, tmp_path: Path) -> Path:
     """A repository with the main pipeline alone, and somebody to sign tags."""
     folder = tmp_path / "repository"
     shutil.copytree(tracked, folder)
-    shutil.rmtree(folder / "published")
-    run("git", *AUTHOR, "commit", "--quiet", "--all", "--message", "one pipeline", cwd=folder)
+    # A pipeline that never ran, and that this is not about.
+    shutil.rmtree(folder / "published", ignore_errors=True)
+    message = ("--message", "one pipeline")
+    run("git", *AUTHOR, "commit", "--quiet", "--allow-empty", "--all", *message, cwd=folder)
     run("git", "config", "user.name", "Test", cwd=folder)
     run("git", "config", "user.email", "test@example.org", cwd=folder)
     return folder
