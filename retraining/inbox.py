@@ -83,7 +83,7 @@ def _fetch(stem: str, urls: list[str], scratch: Path) -> Delivery:
     for url in urls:
         copy = scratch / f"{len(list(scratch.iterdir()))}"
         try:
-            pin: Pin = sources.take(url, copy, MOST, timeout=TIMEOUT, attempts=ATTEMPTS)
+            pin: Pin = sources.fetch_unpinned(url, copy, MOST, timeout=TIMEOUT, attempts=ATTEMPTS)
         except Exception as error:
             raise InputError(f"{url}: {reason(error)}") from error
         files.append({"url": url, **pin.model_dump()})

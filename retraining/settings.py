@@ -5,9 +5,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from fashion_mnist.errors import InputError
-from fashion_mnist.params import Section, explain
-
-MOVED = ("inbox", "agreement")  # keys that section `review` had
+from fashion_mnist.params import MOVED, Section, explain
 
 
 class Settings(Section):
@@ -36,10 +34,12 @@ def read(parameters: dict[str, Any], name: str) -> Settings:
     """
     where = f"{name}: params.yaml"
     review = parameters.get("review")
-    moved = [key for key in MOVED if isinstance(review, dict) and key in review]
-    if moved:
-        lines = (f"review.{key}: moved to retraining.{key}" for key in moved)
-        raise InputError(f"{where}: {'; '.join(lines)}")
+    if isinstance(review, dict):
+        old = [f"review.{key}" for key in review if f"review.{key}" in MOVED]
+        if old:
+            raise InputError(
+                f"{where}: {'; '.join(f'{key}: moved to {MOVED[key]}' for key in old)}"
+            )
     section = parameters.get("retraining")
     if section is None:
         raise InputError(f"{where}: no section 'retraining'")

@@ -10,8 +10,6 @@ from pydantic import Field, ValidationError
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import Section, explain
 
-MOVED = {"inbox": "retraining.inbox", "agreement": "retraining.agreement"}
-
 
 class Floors(Section):
     """Lowest accepted values."""
@@ -56,10 +54,6 @@ def read(parameters: dict[str, Any], name: str) -> Rules:
     section = parameters.get("review")
     if section is None:
         raise InputError(f"{name}: params.yaml has no section 'review'")
-    moved = [key for key in MOVED if isinstance(section, dict) and key in section]
-    if moved:
-        keys = "; ".join(f"review.{key}: moved to {MOVED[key]}" for key in moved)
-        raise InputError(f"{name}: params.yaml: {keys}")
     try:
         return Rules.model_validate(section)
     except ValidationError as error:
