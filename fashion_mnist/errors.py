@@ -19,12 +19,6 @@ def reason(error: BaseException) -> str:
     return " ".join(f"{name} {error}".split())
 
 
-def reason(error: BaseException) -> str:
-    """Return why something failed on one line, with the type of any error that is not ours."""
-    name = "" if isinstance(error, InputError) else type(error).__name__
-    return " ".join(f"{name} {error}".split())
-
-
 @contextmanager
 def reported(program: str) -> Iterator[None]:
     """End the process with one line instead of a traceback if the input or the disk is at fault.
