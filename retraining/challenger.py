@@ -46,7 +46,8 @@ def train_with_recipe(
         InputError: The pipeline failed; its output was printed.
     """
     known = spread.find(champion)
-    if not known or known.fingerprint != spread.fingerprint(champion.parameters, champion.lock):
+    current = spread.fingerprint(champion.parameters, champion.lock)
+    if not known or known.fingerprint != current:
         spread.measure(folder, recipe.seeds, None, finished)
         commit(folder, f"Spread over {recipe.seeds} seeds")
     base = Revision(folder, champion.revision.name, revisions.resolve(folder, "HEAD").commit)

@@ -12,8 +12,8 @@ from fashion_mnist.data.idx import Uint8
 from fashion_mnist.data.sources import Pin
 from fashion_mnist.errors import InputError, reason
 
-# Limit of a file, uncompressed; 100,000 images as CSV come near it.
-MOST = 1 << 29  # bytes
+# Longest file, uncompressed; 100,000 images as CSV come near it.
+LIMIT = 1 << 29  # bytes
 TIMEOUT = 60  # seconds without a byte
 ATTEMPTS = 3
 SUFFIXES = (".csv", ".npz", "-images-idx3-ubyte", "-labels-idx1-ubyte")
@@ -83,7 +83,7 @@ def _fetch(stem: str, urls: list[str], scratch: Path) -> Delivery:
     for url in urls:
         copy = scratch / f"{len(list(scratch.iterdir()))}"
         try:
-            pin: Pin = sources.fetch_unpinned(url, copy, MOST, timeout=TIMEOUT, attempts=ATTEMPTS)
+            pin: Pin = sources.fetch_unpinned(url, copy, LIMIT, timeout=TIMEOUT, attempts=ATTEMPTS)
         except Exception as error:
             raise InputError(f"{url}: {reason(error)}") from error
         files.append({"url": url, **pin.model_dump()})
