@@ -9,10 +9,6 @@ from typing import Any
 
 import pytest
 
-from fashion_mnist.errors import InputError
-from repository import revisions
-from review import verify
-from review.verify import Source, Status
 from tests.conftest import AUTHOR, run
 
 Review = Callable[..., CompletedProcess[str]]
@@ -188,42 +184,6 @@ def test_without_dvc_lock_all_is_stale(folder: Path, checked: Verify) -> None:
     assert states(found) == {name: {"stale"} for name in ALL}
     assert not found["verified"]
     assert "dvc.lock" in found["disagreements"][0]
-
-
-def entry(*, reads: str, writes: str) -> dict[str, Any]:
-    return {"deps": [{"path": reads, "md5": "1"}], "outs": [{"path": writes, "md5": "1"}]}
-
-
-def test_stages_after_a_stale_one_name_the_first_of_the_chain() -> None:
-    lock = {
-        "gather": entry(reads="scores", writes="table"),  # a folder that two others write into
-        "one": entry(reads="data", writes="scores/one"),
-        "two": entry(reads="other", writes="scores/two"),
-        "data": entry(reads="raw", writes="data"),
-        "aside": entry(reads="raw", writes="aside"),
-    }
-    sources = {
-        item["outs"][0]["path"]: Source(stage, item["outs"][0]["md5"])
-        for stage, item in lock.items()
-    }
-    status = {
-        "data": Status(True, {}, {}),
-        "two": Status(False, {"other": "modified", "raw": "deleted"}, {}),
-    }
-    found = verify.stale_stages(lock, status, sources, revisions.working_tree(Path()))
-    assert found == {
-        "data": ["command changed"],
-        "two": ["other modified", "raw deleted"],
-        "one": ["after data"],
-        "gather": ["after data, two"],
-    }
-
-
-def test_a_circle_in_dvc_lock_is_an_error() -> None:
-    lock = {"a": entry(reads="y", writes="x"), "b": entry(reads="x", writes="y")}
-    sources = {"x": Source("a", "1"), "y": Source("b", "1")}
-    with pytest.raises(InputError, match=r"^dvc.lock: stages depend on each other in a circle: "):
-        verify.stale_stages(lock, {}, sources, revisions.working_tree(Path()))
 
 
 # --- changed, inconsistent
