@@ -13,6 +13,12 @@ class InputError(Exception):
     """Something the user handed in is wrong; the message says what it is and what was expected."""
 
 
+def reason(error: BaseException) -> str:
+    """Return why something failed on one line, with the type of any error that is not ours."""
+    name = "" if isinstance(error, InputError) else type(error).__name__
+    return " ".join(f"{name} {error}".split())
+
+
 @contextmanager
 def reported(stage: str) -> Iterator[None]:
     """End the process with one line instead of a traceback when the input or the disk is at fault.

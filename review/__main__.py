@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from fashion_mnist.errors import InputError
 
 NO_ANSWER = 2  # exit code
-# Imported without being named: a package that is missing there is a bug, not an installation.
+# A missing module of these is a bug, not an incomplete installation.
 OURS = ("fashion_mnist", "recipes", "repository", "review", "stages")
-# Only the larger of the two installations has these.
+# `make .venv/installed-review` does not install these.
 PIPELINE = ("dvc", "keras", "scikit-learn", "sklearn", "tensorflow")
 
 
