@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
+from review import card
 from tests.conftest import AUTHOR, run
+
+# Each test asks DVC, and all read the repository of a pipeline that has run.
+pytestmark = pytest.mark.slow
 
 Review = Callable[..., CompletedProcess[str]]
 Edit = Callable[[Path, Callable[[Any], object]], None]
 Verify = Callable[..., dict[str, Any]]
 
+OUTDATED = "metrics/model_card.md is out of date: `python -m review card` writes it"
 ALL = ["download", "split", "preprocess", "train", "evaluate"]
 
 
@@ -90,7 +95,6 @@ def test_absent_data_is_no_fault(folder: Path, checked: Verify) -> None:
     assert all(path.startswith("data/") for path in paths(found, "absent"))
 
 
-@pytest.mark.slow
 @pytest.mark.pipeline
 def test_a_change_and_dvc_repro_end_in_verified(
     folder: Path, checked: Verify, review: Review, edit: Edit
@@ -102,11 +106,9 @@ def test_a_change_and_dvc_repro_end_in_verified(
     run("dvc", "repro", "--quiet", "dvc.yaml", cwd=folder)
     found = checked(folder)
     assert found["verified"]
-    assert found["warnings"] == [
-        "metrics/model_card.md is out of date: `python -m review card` writes it"
-    ]
+    assert found["warnings"] == [OUTDATED]
     done = review(folder, "verify")
-    assert done.stdout.splitlines()[1:] == [f"warning: {found['warnings'][0]}", "verified"]
+    assert done.stdout.splitlines()[1:] == [f"warning: {OUTDATED}", "verified"]
 
 
 # --- stale
@@ -221,6 +223,18 @@ def test_scores_that_do_not_follow_from_the_predictions_are_found(
     assert not found["verified"]
     assert "accuracy is" in found["disagreements"][0]
     assert checked(folder, "--stages", "train", "split")["verified"]
+
+
+def test_an_outdated_card_is_a_warning_that_names_the_command(
+    folder: Path, checked: Verify, review: Review
+) -> None:
+    assert review(folder, "card").returncode == 0
+    assert checked(folder)["warnings"] == []
+    with (folder / card.CARD).open("a") as file:
+        file.write("edited\n")
+    found = checked(folder)
+    assert found["verified"]
+    assert found["warnings"] == [OUTDATED]
 
 
 # --- the command line
