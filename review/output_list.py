@@ -34,22 +34,25 @@ def show(
         console: Where to print.
         everything: List the outputs in all states.
     """
-    table = Table.grid("state", "output", "stage", "detail", padding=(0, 2, 0, 0))
-    for column in table.columns:
-        column.overflow = "fold"
-    previous = None
-    for row in rows:
-        if not everything and row.state not in exceptions:
-            continue
-        # Outputs of a stage often share their reason: once is enough.
-        detail = "" if (row.stage, row.detail) == previous else row.detail
-        previous = row.stage, row.detail
-        table.add_row(Text(row.state, colours[row.state]), row.path, row.stage, Text(detail))
-    if table.row_count:
-        console.print(table, highlight=False)
+    shown = [row for row in rows if everything or row.state in exceptions]
+    if shown:
+        console.print(_table(shown, colours), highlight=False)
     counts = Counter(row.state for row in rows)
     listed = ", ".join(f"{counts[state]} {state}" for state in colours if counts[state])
     console.print(f"{len(rows)} outputs: {listed or 'none'}", highlight=False)
     for state, meaning in exceptions.items():
         if counts[state]:
             console.print(f"{state}: {meaning}", highlight=False)
+
+
+def _table(rows: Sequence[Row], colours: Mapping[str, str]) -> Table:
+    table = Table.grid("state", "output", "stage", "detail", padding=(0, 2, 0, 0))
+    for column in table.columns:
+        column.overflow = "fold"
+    previous = None
+    for row in rows:
+        # Outputs of a stage often share their reason: once is enough.
+        detail = "" if (row.stage, row.detail) == previous else row.detail
+        previous = row.stage, row.detail
+        table.add_row(Text(row.state, colours[row.state]), row.path, row.stage, Text(detail))
+    return table

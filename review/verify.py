@@ -6,27 +6,21 @@ metrics follow from predictions.
 """
 
 import argparse
-import json
-import os
 from collections.abc import Iterator, Mapping
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from fashion_mnist.errors import InputError
-from repository import dvc_lock, revisions
-from repository.commands import dvc_output
-from repository.dvc_lock import LOCK, PIPELINE, PUBLISHED, Stages
+from repository import dvc_lock, dvc_status, revisions
+from repository.dvc_lock import LOCK, PUBLISHED, Stages
+from repository.dvc_status import ABSENT, UNCHANGED, Status
 from repository.revisions import Revision
-from review import card, evidence, machine, output_list, rerun
+from review import card, evidence, machine, output_list, rerun, staleness
 from review.json_result import JsonResult
 from review.output_list import Row
-
-# What `dvc status` reports of data that this clone does not have.
-ABSENT = ("deleted", "not in cache")
 
 State = Literal["current", "absent", "stale", "changed"]
 SHOWN = 3  # reasons of a stage on a terminal
@@ -57,29 +51,6 @@ class Verification(JsonResult):
     """Findings that leave the rest verified."""
 
 
-class Status(NamedTuple):
-    """What `dvc status` reports of a stage.
-
-    command: Whether its command has changed.
-    dependencies: A word such as "modified" by path; for a parameter file, a word by key.
-    outputs: A word by path.
-    """
-
-    command: bool
-    dependencies: dict[str, str | dict[str, str]]
-    outputs: dict[str, str]
-
-
-class Source(NamedTuple):
-    """The stage that wrote a file, and the MD5 of the file in dvc.lock."""
-
-    stage: str
-    md5: str
-
-
-UNCHANGED = Status(False, {}, {})
-
-
 def verify(root: Path, names: list[str], published: bool = False) -> Verification:
     """Check a pipeline in the working tree.
 
@@ -92,11 +63,11 @@ def verify(root: Path, names: list[str], published: bool = False) -> Verificatio
         InputError: There is no such stage, or DVC cannot read the pipeline.
     """
     tree = revisions.working_tree(root / PUBLISHED if published else root)
-    lock, status = _lock(tree), _status(tree.root)
+    lock, status = _lock(tree), dvc_status.read(tree.root)
     dvc_lock.check_names(names, [*lock, *status])
     # The published systems start from what the main pipeline downloads.
-    sources = _sources(_lock(revisions.working_tree(root)), "../") if published else {}
-    reasons = stale_stages(lock, status, sources | _sources(lock), tree)
+    sources = staleness.sources_of(_lock(revisions.working_tree(root)), "../") if published else {}
+    reasons = staleness.stale_stages(lock, status, sources | staleness.sources_of(lock), tree)
     outputs = [
         output
         for output in _outputs(lock, status, reasons, revisions.tracked(tree.root))
@@ -113,18 +84,6 @@ def verify(root: Path, names: list[str], published: bool = False) -> Verificatio
         disagreements=disagreements,
         warnings=warnings,
     )
-
-
-def stale_stages(
-    lock: Stages, status: Mapping[str, Status], sources: Mapping[str, Source], tree: Revision
-) -> dict[str, list[str]]:
-    """Return, by stage, why its outputs are not what the pipeline would write now."""
-    own = {
-        stage: list(_own_reasons(stage, lock, status.get(stage, UNCHANGED), sources, tree))
-        for stage in dict.fromkeys([*lock, *status])
-    }
-    stale = {stage: reasons for stage, reasons in own.items() if reasons}
-    return stale | _after(lock, sources, set(stale))
 
 
 def terminal(found: Verification, console: Console, everything: bool = False) -> None:
@@ -170,20 +129,24 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--record: only with --rerun, of all stages of the main pipeline")
     root = revisions.root(Path())
     if args.rerun:
-        rerun_result = rerun.rerun(root, args.stages, args.published)
-        if args.json:
-            print(rerun_result.model_dump_json(indent=2))
-        else:
-            rerun.terminal(rerun_result, Console(), args.all)
-        if args.record:
-            rerun.record(root, rerun_result)
-        return 0 if rerun_result.reproduced else 1
+        return _rerun(root, args)
     found = verify(root, args.stages, args.published)
     if args.json:
         print(found.model_dump_json(indent=2))
     else:
         terminal(found, Console(), args.all)
     return 0 if found.verified else 1
+
+
+def _rerun(root: Path, args: argparse.Namespace) -> int:
+    found = rerun.rerun(root, args.stages, args.published)
+    if args.json:
+        print(found.model_dump_json(indent=2))
+    else:
+        rerun.terminal(found, Console(), args.all)
+    if args.record:
+        rerun.record(root, found)
+    return 0 if found.reproduced else 1
 
 
 def _brief(reasons: list[str]) -> str:
@@ -195,41 +158,6 @@ def _brief(reasons: list[str]) -> str:
 def _lock(tree: Revision) -> Stages:
     """Return the stages in dvc.lock; none if nothing ran."""
     return dvc_lock.stages(tree) if (tree.root / LOCK).exists() else {}
-
-
-def _status(folder: Path) -> dict[str, Status]:
-    """Return what `dvc status` reports of each stage of a project that is not as in dvc.lock."""
-    if not (folder / PIPELINE).exists():
-        raise InputError(f"{folder / PIPELINE}: no such file")
-    reported = json.loads(dvc_output("status", "--json", PIPELINE, cwd=folder))
-    return {
-        stage: Status(
-            command="changed command" in items,
-            dependencies=_words(items, "changed deps", folder),
-            outputs=_words(items, "changed outs", folder),
-        )
-        for stage, items in reported.items()
-    }
-
-
-def _words(items: list[Any], key: str, folder: Path) -> dict[str, Any]:
-    """Return what `dvc status` lists under a key, by path as in dvc.lock."""
-    return {
-        # DVC reports paths outside of the project as absolute ones.
-        os.path.relpath(folder / path, folder): word
-        for item in items
-        if isinstance(item, Mapping)
-        for path, word in item.get(key, {}).items()
-    }
-
-
-def _sources(lock: Stages, prefix: str = "") -> dict[str, Source]:
-    """Return which stage wrote each output, by the path of the output after `prefix`."""
-    return {
-        prefix + path: Source(stage, md5)
-        for stage in lock
-        for path, md5 in dvc_lock.outputs(lock, stage).items()
-    }
 
 
 def _outputs(
@@ -256,58 +184,6 @@ def _outputs(
             elif word is not None:
                 state = "changed"
             yield CheckedOutput(path=path, stage=stage, state=state, reasons=reasons)
-
-
-def _own_reasons(
-    stage: str, lock: Stages, status: Status, sources: Mapping[str, Source], tree: Revision
-) -> Iterator[str]:
-    """Yield why a stage is stale, other than that it comes after one."""
-    if stage not in lock:
-        yield "never run"
-    if status.command:
-        yield "command changed"
-    for path, word in status.dependencies.items():
-        if isinstance(word, Mapping):
-            recorded = {stage: lock[stage]} if stage in lock else {}
-            changed = dvc_lock.outdated(recorded, {path: tree.yaml(path)})
-            yield f"{path}: {', '.join(changed or word)}"
-        elif word not in ABSENT or path not in sources:
-            yield f"{path} {word}"
-    for path, md5 in dvc_lock.dependencies(lock, stage).items():
-        if path in sources and sources[path].md5 != md5:
-            yield f"{path} is not what {sources[path].stage} wrote"
-
-
-def _after(lock: Stages, sources: Mapping[str, Source], stale: set[str]) -> dict[str, list[str]]:
-    """Return, for stages that are stale only because others are, which others.
-
-    Raises:
-        InputError: By dvc.lock, stages depend on each other in a circle.
-    """
-    previous = {stage: _previous(lock, stage, sources) for stage in lock}
-    causes: dict[str, set[str]] = {}
-    try:
-        for stage in TopologicalSorter(previous).static_order():
-            before = (causes.get(name, set()) for name in previous.get(stage, ()))
-            causes[stage] = {stage} if stage in stale else set().union(*before)
-    except CycleError as error:
-        circle = ", ".join(error.args[1])
-        raise InputError(f"{LOCK}: stages depend on each other in a circle: {circle}") from error
-    return {
-        stage: [f"after {', '.join(sorted(found))}"]
-        for stage, found in causes.items()
-        if found and stage not in stale
-    }
-
-
-def _previous(lock: Stages, stage: str, sources: Mapping[str, Source]) -> set[str]:
-    """Return the stages of a lock file that wrote a stage's dependencies, files in them too."""
-    paths = dvc_lock.dependencies(lock, stage)
-    return {
-        source.stage
-        for path, source in sources.items()
-        if source.stage in lock and any(str(part) in paths for part in (path, *Path(path).parents))
-    }
 
 
 def _contents(tree: Revision) -> tuple[list[str], list[str]]:

@@ -2,10 +2,9 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from playwright.sync_api import Browser, Page
 from fashion_mnist.dataset import KEYS, NAMES
 from repository.revisions import Revision
 from review import evidence, report
-from tests.conftest import AUTHOR, BROWSER, ROOT, run
+from tests.conftest import AUTHOR, BROWSER, run
 
 pytestmark = [
     pytest.mark.browser,
@@ -25,16 +24,7 @@ pytestmark = [
 ]
 
 
-def draw(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m review report` in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "review", "report", *arguments],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+Review = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +33,7 @@ def folder(
     tmp_path_factory: pytest.TempPathFactory,
     metrics_of: Callable[[Path], object],
     edit: Callable[[Path, Callable[[Any], object]], object],
+    review: Review,
 ) -> Path:
     """A repository in which six answers have changed since main, with its report."""
     folder = tmp_path_factory.mktemp("report") / "repository"
@@ -62,7 +53,7 @@ def folder(
     edit(folder / "params.yaml", lambda params: params["review"].update(lenient))
     history = folder / "metrics/history.csv"
     history.write_text(history.read_text() + "3,0.75,0.5,0.7,0.6\n")
-    done = draw(folder)
+    done = review(folder, "report")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "no evidence of a difference, accepted: report.html\n"
     return folder
@@ -237,18 +228,17 @@ def test_text_is_whole_and_legible_at_every_width_and_scheme(
     assert page.locator(".filters").is_visible() == (media == "screen")
 
 
-def test_without_raw_data_only_the_pictures_are_missing(folder: Path, browser: Browser) -> None:
+def test_without_raw_data_only_the_pictures_are_missing(
+    folder: Path, browser: Browser, review: Review
+) -> None:
     shutil.move(folder / "data/raw", folder / "data/elsewhere")
     try:
-        with_pictures = (folder / "report.html").read_text()
-        assert draw(folder).returncode == 0
-        html = (folder / "report.html").read_text()
+        done = review(folder, "report", "--output", "without.html")
     finally:
         shutil.move(folder / "data/elsewhere", folder / "data/raw")
-        assert draw(folder).returncode == 0
-    assert (folder / "report.html").read_text() == with_pictures
+    assert done.returncode == 0, done.stderr
     page = browser.new_page()
-    page.set_content(html)
+    page.goto((folder / "without.html").as_uri())
     page.wait_for_selector("body[data-drawn='4']")
     assert "data/raw/train-images-idx3-ubyte is missing" in (page.text_content("main") or "")
     assert page.locator(".pictures li").count() == 6
@@ -264,17 +254,19 @@ def test_pictures_of_a_different_raw_file_are_not_shown(folder: Path) -> None:
         report.raw_images(head)
 
 
-def test_a_missing_column_or_table_is_named_and_the_report_kept(folder: Path) -> None:
+def test_a_missing_column_or_table_is_named_and_the_report_kept(
+    folder: Path, review: Review
+) -> None:
     path = folder / "metrics/calibration.csv"
     text = path.read_text()
     before = (folder / "report.html").read_bytes()
     try:
         path.write_text(text.replace("confidence", "certainty"))
-        done = draw(folder)
+        done = review(folder, "report")
         assert done.returncode == 2
         assert "metrics/calibration.csv has no column confidence" in done.stderr
         path.unlink()
-        done = draw(folder)
+        done = review(folder, "report")
         assert done.returncode == 2
         assert "working tree has no metrics/calibration.csv" in done.stderr
         assert (folder / "report.html").read_bytes() == before
@@ -282,10 +274,10 @@ def test_a_missing_column_or_table_is_named_and_the_report_kept(folder: Path) ->
         path.write_text(text)
 
 
-def test_the_name_of_a_revision_is_escaped(folder: Path) -> None:
+def test_the_name_of_a_revision_is_escaped(folder: Path, review: Review) -> None:
     name = "<img-src=x>"
     run("git", *AUTHOR, "tag", name, cwd=folder)
-    done = draw(folder, name, "--output", "tag.html")
+    done = review(folder, "report", name, "--output", "tag.html")
     assert done.returncode == 0, done.stderr
     html = (folder / "tag.html").read_text()
     assert name not in html

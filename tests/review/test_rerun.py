@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ from repository import dvc_lock, revisions
 from review import machine, rerun
 from review.rerun import ComparedOutput
 from tests.conftest import AUTHOR, ROOT, run
-
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 ALL = ["download", "split", "preprocess", "train", "evaluate"]
 
@@ -47,6 +46,8 @@ def verify(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.pipeline
+@pytest.mark.slow
 def test_an_unchanged_commit_is_identical_and_recorded(folder: Path) -> None:
     done = verify(folder, "--record")
     assert done.returncode == 0, done.stderr
@@ -62,6 +63,8 @@ def test_an_unchanged_commit_is_identical_and_recorded(folder: Path) -> None:
     assert run("git", "status", "--porcelain", cwd=folder) == "?? docs/\n"
 
 
+@pytest.mark.pipeline
+@pytest.mark.slow
 def test_code_that_gives_other_bytes_is_different(folder: Path) -> None:
     path = folder / "stages/split.py"
     before = path.read_text()
@@ -80,20 +83,24 @@ def test_code_that_gives_other_bytes_is_different(folder: Path) -> None:
         assert (item["found"] == item["expected"]) == (item["state"] == "identical")
 
 
-def test_a_rerun_needs_a_commit_a_stage_and_a_readable_record(folder: Path) -> None:
+@pytest.mark.pipeline
+@pytest.mark.slow
+def test_a_rerun_needs_a_commit_a_stage_and_a_readable_record(
+    folder: Path, review: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     path = folder / "dvc.yaml"
     path.write_text(path.read_text() + "\n")
-    done = verify(folder)
+    done = review(folder, "verify", "--rerun")
     assert done.returncode == 2
     assert "the working tree has changes" in done.stderr
     run("git", "checkout", "--quiet", ".", cwd=folder)
-    done = verify(folder, "--stages", "sqlit")
+    done = review(folder, "verify", "--rerun", "--stages", "sqlit")
     assert done.returncode == 2
     assert "no stage 'sqlit', expected one of download, split, preprocess" in done.stderr
     (folder / "docs").mkdir()
     (folder / machine.RECORD).write_text('{"system": 3}')
     commit(folder)
-    done = verify(folder)
+    done = review(folder, "verify", "--rerun")
     assert done.returncode == 2
     assert "docs/machine.json: system: Input should be a valid string" in done.stderr
 

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from fashion_mnist.errors import InputError
-from repository import revisions
-from review import verify
-from review.verify import Source, Status
+from review import card
 from tests.conftest import AUTHOR, run
+
+# Each test asks DVC, and all read the repository of a pipeline that has run.
+pytestmark = pytest.mark.slow
 
 Review = Callable[..., CompletedProcess[str]]
 Edit = Callable[[Path, Callable[[Any], object]], None]
 Verify = Callable[..., dict[str, Any]]
 
+OUTDATED = "metrics/model_card.md is out of date: `python -m review card` writes it"
 ALL = ["download", "split", "preprocess", "train", "evaluate"]
 
 
@@ -94,7 +95,6 @@ def test_absent_data_is_no_fault(folder: Path, checked: Verify) -> None:
     assert all(path.startswith("data/") for path in paths(found, "absent"))
 
 
-@pytest.mark.slow
 @pytest.mark.pipeline
 def test_a_change_and_dvc_repro_end_in_verified(
     folder: Path, checked: Verify, review: Review, edit: Edit
@@ -106,11 +106,9 @@ def test_a_change_and_dvc_repro_end_in_verified(
     run("dvc", "repro", "--quiet", "dvc.yaml", cwd=folder)
     found = checked(folder)
     assert found["verified"]
-    assert found["warnings"] == [
-        "metrics/model_card.md is out of date: `python -m review card` writes it"
-    ]
+    assert found["warnings"] == [OUTDATED]
     done = review(folder, "verify")
-    assert done.stdout.splitlines()[1:] == [f"warning: {found['warnings'][0]}", "verified"]
+    assert done.stdout.splitlines()[1:] == [f"warning: {OUTDATED}", "verified"]
 
 
 # --- stale
@@ -190,42 +188,6 @@ def test_without_dvc_lock_all_is_stale(folder: Path, checked: Verify) -> None:
     assert "dvc.lock" in found["disagreements"][0]
 
 
-def entry(*, reads: str, writes: str) -> dict[str, Any]:
-    return {"deps": [{"path": reads, "md5": "1"}], "outs": [{"path": writes, "md5": "1"}]}
-
-
-def test_stages_after_a_stale_one_name_the_first_of_the_chain() -> None:
-    lock = {
-        "gather": entry(reads="scores", writes="table"),  # a folder that two others write into
-        "one": entry(reads="data", writes="scores/one"),
-        "two": entry(reads="other", writes="scores/two"),
-        "data": entry(reads="raw", writes="data"),
-        "aside": entry(reads="raw", writes="aside"),
-    }
-    sources = {
-        item["outs"][0]["path"]: Source(stage, item["outs"][0]["md5"])
-        for stage, item in lock.items()
-    }
-    status = {
-        "data": Status(True, {}, {}),
-        "two": Status(False, {"other": "modified", "raw": "deleted"}, {}),
-    }
-    found = verify.stale_stages(lock, status, sources, revisions.working_tree(Path()))
-    assert found == {
-        "data": ["command changed"],
-        "two": ["other modified", "raw deleted"],
-        "one": ["after data"],
-        "gather": ["after data, two"],
-    }
-
-
-def test_a_circle_in_dvc_lock_is_an_error() -> None:
-    lock = {"a": entry(reads="y", writes="x"), "b": entry(reads="x", writes="y")}
-    sources = {"x": Source("a", "1"), "y": Source("b", "1")}
-    with pytest.raises(InputError, match=r"^dvc.lock: stages depend on each other in a circle: "):
-        verify.stale_stages(lock, {}, sources, revisions.working_tree(Path()))
-
-
 # --- changed, inconsistent
 
 
@@ -261,6 +223,18 @@ def test_scores_that_do_not_follow_from_the_predictions_are_found(
     assert not found["verified"]
     assert "accuracy is" in found["disagreements"][0]
     assert checked(folder, "--stages", "train", "split")["verified"]
+
+
+def test_an_outdated_card_is_a_warning_that_names_the_command(
+    folder: Path, checked: Verify, review: Review
+) -> None:
+    assert review(folder, "card").returncode == 0
+    assert checked(folder)["warnings"] == []
+    with (folder / card.CARD).open("a") as file:
+        file.write("edited\n")
+    found = checked(folder)
+    assert found["verified"]
+    assert found["warnings"] == [OUTDATED]
 
 
 # --- the command line
