@@ -1,47 +1,80 @@
-# Every recipe is a command that a person could type.
+# Every recipe is a command that you could type yourself. `make help` lists the targets.
 PYTHON ?= python3
 READER ?= params
 FUZZ_SECONDS ?= 600
 
-# The stages of dvc.yaml say `python` and mean the one that has the locked dependencies.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+# The stages of dvc.yaml call `python` and mean the one with the locked dependencies.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: repro compare report retrain test lint format rerun unlocked fuzz mutants audit lock
+.PHONY: help repro compare report card verify rerun retrain published check test lint format fuzz \
+	mutants unlocked audit lock
 
-repro: .venv/installed # run the pipeline, then say what it reached, beside what is committed
+help: ## list these targets
+	@awk -F ':.*## |^##@ ' '/^##@/ { print "\n" $$2 } /^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+##@ The pipeline (a plain `make` is `make repro`)
+repro: .venv/installed ## install, run the stages that changed, print the accuracy and the page of plots
 	.venv/bin/dvc repro
-	.venv/bin/dvc metrics diff --all --no-path --targets metrics/train.json metrics/evaluate.json
-	.venv/bin/dvc plots show --out dvc_plots
+	@.venv/bin/python -m review result
+	@.venv/bin/dvc plots show --out dvc_plots
+	@echo "Next: change params.yaml, run make, then make compare. make help lists the rest."
 
-compare: .venv/installed-review # is the working tree better than BASE? (default: where it left main)
+retrain: .venv/installed ## train on new images of the inbox and propose the model if it is no worse
+	.venv/bin/python -m retraining
+
+published: .venv/installed ## train and score the published systems (an hour on 2 cores), or SYSTEM alone
+	.venv/bin/dvc repro download
+	cd published && ../.venv/bin/dvc repro $(SYSTEM:%=evaluate@%)
+
+##@ Review (make exits with 2 on any failure; `python -m review` exits with 0, 1 or 2)
+compare: .venv/installed-review ## is the working tree better than BASE? (default: where it left main)
 	.venv/bin/python -m review compare $(BASE)
 
-report: .venv/installed-review # the same as report.html, with charts and pictures
+report: .venv/installed-review ## the same as report.html, with charts and the images that changed
 	.venv/bin/python -m review report $(BASE)
 
-retrain: .venv/installed .venv/installed-review # look for new batches, train on them, propose
-	.venv/bin/python -m review retrain
+card: .venv/installed-review ## write metrics/model_card.md from the metrics
+	.venv/bin/python -m review card
 
-test: lint # lint, types and all tests
-	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20
+verify: .venv/installed-review ## check that code, parameters, dvc.lock and metrics are consistent
+	.venv/bin/python -m review verify
 
-lint: .venv/installed-dev
+rerun: .venv/installed ## run the commit again in a clone and compare every byte
+	.venv/bin/python -m review verify --rerun
+
+##@ Development
+check: lint ## lint, types and the fast tests (under 3 minutes)
+	.venv/bin/pytest -m "not slow" $(XDIST)
+
+test: lint ## lint, types and all tests (under 20 minutes)
+	.venv/bin/pytest $(XDIST) --durations 20
+
+# Tests start in the order of tests/conftest.py: the longest first.
+XDIST := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+
+lint: .venv/installed-dev ## formatting, lint, types and the workflows
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/zizmor --offline --quiet --no-progress .github
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-format: .venv/installed-dev
+format: .venv/installed-dev ## format the code and fix what ruff can
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-rerun: .venv/installed .venv/installed-review # does the commit come out again, to the byte?
-	.venv/bin/python -m review verify --rerun
+fuzz: .venv/installed-dev ## search for input that READER (idx, csv or params) does not survive
+	.venv/bin/python -m tests.fuzz $(READER) -max_total_time=$(FUZZ_SECONDS)
+
+mutants: .venv/installed-dev ## list changes of the code that no test notices (docs/testing.md)
+	.venv/bin/mutmut run --max-children 2
+	.venv/bin/mutmut results
 
 # In a clone, so that neither the environment nor the metrics of this folder change.
-unlocked: # does it still work with today's releases, and as well by the rules of review?
+unlocked: ## does the pipeline work with the latest releases, by the rules of review?
 	rm -rf .venv/unlocked
 	$(PYTHON) -m venv .venv/unlocked
 	.venv/unlocked/bin/pip install --quiet --upgrade pip
@@ -50,37 +83,38 @@ unlocked: # does it still work with today's releases, and as well by the rules o
 	cd .venv/unlocked/clone && PATH="$(CURDIR)/.venv/unlocked/bin:$$PATH" dvc repro dvc.yaml
 	cd .venv/unlocked/clone && ../bin/python -m review compare HEAD
 
-fuzz: .venv/installed-dev # READER is idx, csv or params
-	.venv/bin/python -m tests.fuzz $(READER) -max_total_time=$(FUZZ_SECONDS)
-
-mutants: .venv/installed-dev # which changes of the code would the tests not notice? (docs/testing.md)
-	.venv/bin/mutmut run --max-children 2
-	.venv/bin/mutmut results
-
-audit: .venv/installed-dev # known vulnerabilities of what is locked; it asks the network
+audit: .venv/installed-dev ## look up known vulnerabilities of the locked versions
 	.venv/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.lock
 
-lock: .venv/installed-dev # resolve the dependencies of pyproject.toml anew
-	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --extra s3 --output-file requirements-s3.lock
-	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --constraint requirements-s3.lock --output-file requirements.lock
-	.venv/bin/uv pip compile --quiet --upgrade --group review --constraint requirements-s3.lock --output-file requirements-review.lock
-	.venv/bin/uv pip compile --quiet --upgrade pyproject.toml --extra s3 --extra dev --group review --constraint requirements-s3.lock --constraint requirements-review.lock --output-file requirements-dev.lock
+COMPILE := .venv/bin/uv pip compile --quiet --upgrade
+lock: .venv/installed-dev ## resolve the dependencies of pyproject.toml again
+	$(COMPILE) pyproject.toml --extra s3 --output-file requirements-s3.lock
+	$(COMPILE) pyproject.toml --constraint requirements-s3.lock --output-file requirements.lock
+	$(COMPILE) --group review --constraint requirements-s3.lock --output-file requirements-review.lock
+	$(COMPILE) pyproject.toml --extra s3 --extra dev --group review --constraint requirements-s3.lock --constraint requirements-review.lock --output-file requirements-dev.lock
 
-.venv/installed: requirements.lock
+# Prints a dot for each package that pip finds, then one every two seconds while pip unpacks them.
+# (The bash of macOS ends the loop at the first silence; cat reads the rest.)
+define install
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --require-hashes --requirement requirements.lock
-	touch $@
+	@printf 'Installing $(filter %.lock,$^) '
+	@.venv/bin/pip install --disable-pip-version-check --progress-bar off --require-hashes \
+		$(patsubst %,--requirement %,$(filter %.lock,$^)) | { \
+		while IFS= read -r -t 2 line || [ $$? -gt 128 ]; do \
+			case "$$line" in Collecting*|'') printf .;; esac; done; cat >/dev/null; echo; }
+	@touch $@
+endef
 
-# Neither TensorFlow nor DVC.
+.venv/installed: requirements.lock requirements-review.lock
+	$(install)
+	@touch .venv/installed-review
+
+# For comparisons alone: neither TensorFlow nor DVC.
 .venv/installed-review: requirements-review.lock
-	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --require-hashes --requirement requirements-review.lock
-	touch $@
+	$(install)
 
-.venv/installed-s3: .venv/installed requirements-s3.lock
-	.venv/bin/pip install --quiet --require-hashes --requirement requirements-s3.lock
-	touch $@
+.venv/installed-s3: requirements-s3.lock .venv/installed
+	$(install)
 
-.venv/installed-dev: .venv/installed requirements-dev.lock
-	.venv/bin/pip install --quiet --require-hashes --requirement requirements-dev.lock
-	touch $@
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	$(install)

@@ -1,13 +1,18 @@
 """A pipeline in a temporary folder, run stage by stage on a few real images."""
 
+import fcntl
 import gzip
 import hashlib
+import io
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +24,8 @@ from ruamel.yaml import YAML
 from fashion_mnist import determinism
 from fashion_mnist.data.idx import Uint8
 from stages.download import FILES
+from tests.forked import ROOT, run_module
 
-ROOT = Path(__file__).parent.parent
 FIXTURE = Path(__file__).parent / "fixture"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
@@ -29,9 +34,24 @@ AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # What takes longest goes first, so that no worker is left alone with it at the end.
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+# Kinds of slow tests in the order of their time, so that no worker is left alone with a long one.
+ORDER = ("retraining", "pipeline", "faults", "slow")
+
+
+def order(item: pytest.Item) -> int:
+    """Return the place of a test among the kinds."""
+    marks = {mark.name for mark in item.iter_markers()}
+    return next((place for place, name in enumerate(ORDER) if name in marks), len(ORDER))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    items.sort(key=order)
+    for item in items:
+        # What shares a fixture of its module runs in one worker; everything else is spread.
+        fixtures = item._fixtureinfo.name2fixturedefs.values()
+        if any(fixture.scope == "module" for (*_, fixture) in fixtures):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -39,6 +59,47 @@ def run(*command: str | Path, cwd: Path) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@cache
+def pins() -> dict[str, dict[str, int | str]]:
+    """Return length and SHA-256 of the uncompressed files of the fixture."""
+    found = {}
+    for name in FILES:
+        content = gzip.decompress((FIXTURE / f"{name}.gz").read_bytes())
+        found[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return found
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit every change in a repository."""
+    run("git", "add", "--all", cwd=folder)
+    run("git", *AUTHOR, "commit", "--quiet", "--message", message, cwd=folder)
+
+
+def clone(folder: Path) -> Path:
+    """Clone this repository, with the changes of the working tree, and without any data."""
+    run("git", "clone", "--quiet", ROOT, folder, cwd=ROOT)
+    changed = run("git", "ls-files", "--modified", "--others", "--exclude-standard", cwd=ROOT)
+    for name in changed.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    if run("git", "status", "--porcelain", cwd=folder):
+        commit(folder, "working tree")
+    return folder
+
+
+def change(folder: Path, section: str, **settings: Any) -> None:
+    """Change parameters in a section of a repository's params.yaml."""
+    path = folder / "params.yaml"
+    params = YAML().load(path)
+    params[section] |= settings
+    YAML().dump(params, path)
+
+
+def repro(folder: Path, *targets: str) -> list[str]:
+    """Run `dvc repro` and return the stages that it ran."""
+    return re.findall(r"Running stage '([^']+)'", run("dvc", "repro", *targets, cwd=folder))
 
 
 class Pipeline:
@@ -51,26 +112,34 @@ class Pipeline:
             for name, stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items()
         }
         self.params = YAML(typ="safe").load(ROOT / "params.yaml")
-        self.set("download.sources", [str(FIXTURE)])
-        for name in FILES:
-            content = gzip.decompress((FIXTURE / f"{name}.gz").read_bytes())
-            pin = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            self.params["download"]["files"][name] = pin
-        self.set("split.size", 100)
-        self.set("train.batch_size", 32)
-        self.set("train.epochs", 2)
+        self.params["download"] |= {"sources": [str(FIXTURE)], "files": deepcopy(pins())}
+        self.params["split"]["size"] = 100
+        self.params["train"] |= {"batch_size": 32, "epochs": 2}
+        self._write()
 
     def set(self, key: str, value: Any) -> None:
         """Set `section.key` and write params.yaml."""
         section, _, name = key.partition(".")
         self.params[section][name] = value
-        YAML(typ="safe").dump(self.params, self.folder / "params.yaml")
+        self._write()
+
+    def _write(self) -> None:
+        path, text = self.folder / "params.yaml", io.StringIO()
+        YAML(typ="safe").dump(self.params, text)
+        # Another worker may read it at this moment.
+        if not path.exists() or path.read_text() != text.getvalue():
+            path.write_text(text.getvalue())
 
     def run(self, stage: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the command that dvc.yaml gives for a stage."""
-        command = shlex.split(self.commands[stage])
+        """Run the command that dvc.yaml gives for a stage.
+
+        With variables of the environment it is a new process, otherwise a forked one.
+        """
+        _, _, module, *arguments = shlex.split(self.commands[stage])
+        if not environment:
+            return run_module(module, *arguments, cwd=self.folder)
         return subprocess.run(
-            [sys.executable, *command[1:]],
+            [sys.executable, "-m", module, *arguments],
             cwd=self.folder,
             env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
             capture_output=True,
@@ -118,32 +187,63 @@ def pipeline(tmp_path: Path) -> Pipeline:
     return Pipeline(tmp_path)
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` fills, once for all workers of a run."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, whole = base / name, base / f"{name}-is-whole"
+    with (base / f"{name}-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            whole.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """A pipeline whose five stages have run; tests read it and leave it alone."""
     if "MUTANT_UNDER_TEST" in os.environ:
         pytest.skip("a mutant is in this process only, and stages run as processes of their own")
-    pipeline = Pipeline(tmp_path_factory.mktemp("finished"))
-    pipeline.run_all("download", "split", "preprocess", "train", "evaluate")
-    return pipeline
+
+    def make(folder: Path) -> None:
+        pipeline = Pipeline(folder)
+        for stage in ("download", "split", "preprocess", "train", "evaluate"):
+            # New processes: what other tests compare with must not come of a forked one.
+            done = pipeline.run(stage, PYTHONHASHSEED="0")
+            assert done.returncode == 0, done.stderr
+
+    return Pipeline(once(tmp_path_factory, "finished", make))
 
 
 @pytest.fixture(scope="session")
 def tracked(finished: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished pipeline as a repository of git and DVC with one commit; leave it alone."""
-    folder = tmp_path_factory.mktemp("tracked")
-    shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
-    for name in (".gitignore", "data/.gitignore", ".dvcignore", "dvc.yaml", "requirements.lock"):
-        shutil.copy(ROOT / name, folder / name)
-    for name in ("fashion_mnist", "published", "stages"):
-        shutil.copytree(ROOT / name, folder / name)
-    run("git", "init", "--quiet", "--initial-branch", "main", cwd=folder)
-    run("dvc", "init", cwd=folder)
-    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
-    run("dvc", "commit", "--force", "dvc.yaml", cwd=folder)
-    run("git", "add", "--all", cwd=folder)
-    run("git", *AUTHOR, "commit", "--quiet", "--message", "first", cwd=folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
+        for name in (
+            ".gitignore",
+            "data/.gitignore",
+            ".dvcignore",
+            "dvc.yaml",
+            "requirements.lock",
+        ):
+            shutil.copy(ROOT / name, folder / name)
+        for name in ("fashion_mnist", "stages"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        run("git", "init", "--quiet", "--initial-branch", "main", cwd=folder)
+        run("dvc", "init", cwd=folder)
+        shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
+        run("dvc", "commit", "--force", "dvc.yaml", cwd=folder)
+        run("git", "add", "--all", cwd=folder)
+        run("git", *AUTHOR, "commit", "--quiet", "--message", "first", cwd=folder)
+
+    return once(tmp_path_factory, "tracked", make)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""Looks for input that a reader meets with a traceback or reads wrong, guided by coverage.
+"""Searches for input that makes a reader crash or read wrongly, guided by coverage.
 
-`python -m tests.fuzz idx` (or csv, params) goes on until it is stopped or finds something;
-options of libFuzzer follow, such as `-max_total_time=60` (seconds). What it has found interesting
-so far is kept in .fuzz/, so that the next run begins there.
+`python -m tests.fuzz idx` (or csv, params) runs until it is stopped or finds such input. Options
+of libFuzzer may follow, such as `-max_total_time=60` (seconds). The next run starts from the
+interesting inputs of the last one, which are kept in .fuzz/.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SCHEMAS = {
 
 
 def read_idx(content: bytes) -> None:
-    """What follows the magic number of images; without it; and beside labels for an image."""
+    """Read bytes as images, labels or a whole file, and as the labels of one image."""
     images, labels, again = (SCRATCH / name for name in ("images", "labels", "again"))
     for magic, dimensions in ((IMAGES, 3), (LABELS, 1), (b"", 3)):
         images.write_bytes(magic + content)
@@ -40,7 +40,7 @@ def read_idx(content: bytes) -> None:
             array = idx.read(images, dimensions)
         except InputError:
             continue
-        # Nothing is read that is not there, nor left out.
+        # Every byte is read, and no other.
         idx.write(again, array)
         assert again.read_bytes() == images.read_bytes()
     images.write_bytes(IMAGES + ONE + bytes([0, 0, 0, 28, 0, 0, 0, 28]) + bytes(784))
@@ -59,7 +59,7 @@ ROW = b"3," + b",".join([b"7"] * 784) + b"\n"
 
 
 def read_csv(content: bytes) -> None:
-    """A good header and row, then any bytes; or these alone."""
+    """Read bytes after a valid header and row, or alone."""
     path = SCRATCH / "some.csv"
     path.write_bytes(content[1:] if content[:1] == b"\0" else HEADER + ROW + content)
     try:
@@ -72,7 +72,7 @@ def read_csv(content: bytes) -> None:
 
 
 def read_params(content: bytes) -> None:
-    """Any bytes as params.yaml."""
+    """Read bytes as params.yaml."""
     path = SCRATCH / "params.yaml"
     path.write_bytes(content)
     for name, schema in SCHEMAS.items():
@@ -90,7 +90,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def seeds(name: str, folder: Path) -> None:
-    """Write what to begin with."""
+    """Write the first inputs."""
     folder.mkdir(parents=True, exist_ok=True)
     if name == "idx":
         (folder / "images").write_bytes(ONE + ONE + ONE + b"7")

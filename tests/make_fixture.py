@@ -1,7 +1,7 @@
-"""Makes the images that the tests use: a few of each class, in the release's own form.
+"""Makes the images that the tests use: a few of each class, in the form of the release.
 
-Run it as `python -m tests.make_fixture` after `dvc repro download`. It takes the first images of
-each class from both files, keeps them in file order, and writes gzipped IDX files.
+`python -m tests.make_fixture`, after `dvc repro download`, takes the first images of each class
+from both files, in file order, and writes them as gzipped IDX files.
 """
 
 import gzip
@@ -25,7 +25,7 @@ def main() -> None:
         for name, array in zip(names, (images[rows], labels[rows]), strict=True):
             plain = FOLDER / name
             idx.write(plain, array)
-            # No name and no time in the header, so that the bytes are always the same.
+            # Without name and time in the header, so that the bytes do not vary.
             (FOLDER / f"{name}.gz").write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
             plain.unlink()
 

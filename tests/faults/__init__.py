@@ -1,1 +1,1 @@
-"""What goes wrong in the world, done for real."""
+"""Faults, injected for real."""

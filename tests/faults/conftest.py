@@ -1,8 +1,12 @@
 """Repositories of git and DVC to break."""
 
+import re
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import run
@@ -18,7 +22,7 @@ def repository(tracked: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fresh(tracked: Path, tmp_path: Path) -> Path:
-    """A clone of it, which has neither data nor a cache, nor anything that spares a stage."""
+    """A clone of it without data, cache or lock file, so that every stage runs."""
     folder = tmp_path / "fresh"
     run("git", "clone", "--quiet", tracked, folder, cwd=tmp_path)
     (folder / "dvc.lock").unlink()
@@ -26,5 +30,23 @@ def fresh(tracked: Path, tmp_path: Path) -> Path:
 
 
 def same_bytes(folder: Path) -> bool:
-    """Return whether dvc.lock, with the hash of each output, and metrics are what is committed."""
+    """Return whether dvc.lock, with the hash of each output, and metrics are as committed."""
     return run("git", "status", "--porcelain", cwd=folder) == ""
+
+
+def running(folder: Path) -> list[psutil.Process]:
+    """Return the stages that run in a folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if process.info["cwd"] == str(folder) and re.search(r"-m stages\.\w+", words):
+            found.append(process)
+    return found
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no {what} within a minute")

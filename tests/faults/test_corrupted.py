@@ -1,19 +1,19 @@
-"""A damaged object of DVC's cache, which DVC restores as if it were whole."""
+"""A damaged object in DVC's cache, which DVC restores as if it were intact."""
 
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, run, run_module
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-# What each stage reads, and what its complaint has: the hash of the file, or that of its part.
+# What each stage reads, and what its error says: the hash of the file or of its part.
 READ = [
     ("split", "data/raw/train-images-idx3-ubyte", "SHA-256 is"),
     ("split", "data/raw/t10k-labels-idx1-ubyte", "SHA-256 is"),
@@ -28,7 +28,7 @@ READ = [
 
 
 def cached(repository: Path, path: str) -> Path:
-    """Return the object of the cache that holds a file."""
+    """Return the cache object of a file."""
     cache = Path(run("dvc", "cache", "dir", cwd=repository).strip(), "files/md5")
     for stage in YAML(typ="safe").load(repository / "dvc.lock")["stages"].values():
         for out in stage["outs"]:
@@ -47,7 +47,7 @@ def cached(repository: Path, path: str) -> Path:
 def test_a_damaged_object_is_found_by_its_reader(repository, stage, path, words) -> None:
     target, held = repository / path, cached(repository, path)
     whole, mode = held.read_bytes(), held.stat().st_mode
-    # In the middle of what the file holds, and one bit of it.
+    # One bit in the middle of the file.
     place = len(whole) // 2
     held.chmod(0o644)
     held.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
@@ -55,13 +55,11 @@ def test_a_damaged_object_is_found_by_its_reader(repository, stage, path, words)
     target.chmod(0o644)
     target.unlink()
     run("dvc", "checkout", "--quiet", "dvc.yaml", cwd=repository)
-    # The trap: it reports nothing. Once it does, this test may go.
+    # DVC reports nothing. Once it does, this test can go.
     assert target.read_bytes() == held.read_bytes() != whole
 
-    command = shlex.split(STAGES[stage]["cmd"])
-    done = subprocess.run(
-        [sys.executable, *command[1:]], cwd=repository, capture_output=True, text=True, check=False
-    )
+    _, _, module, *arguments = shlex.split(STAGES[stage]["cmd"])
+    done = run_module(module, *arguments, cwd=repository)
     assert done.returncode == 1
     complaints = [line for line in done.stderr.splitlines() if f"{stage}: error:" in line]
     assert len(complaints) == 1
@@ -70,10 +68,10 @@ def test_a_damaged_object_is_found_by_its_reader(repository, stage, path, words)
     assert "Traceback" not in done.stderr
 
 
-# NumPy does not close what it finds to be no archive.
+# NumPy does not close a file that turns out not to be an archive.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_no_bit_of_a_set_goes_wrong_unnoticed(tmp_path: Path) -> None:
-    """Each bit of a small .npz file flipped: the reader refuses it or reads the same."""
+def test_a_flipped_bit_in_a_set_is_found_or_harmless(tmp_path: Path) -> None:
+    """For each bit of a small .npz file, the reader rejects the file or reads the same."""
     import numpy as np
 
     from fashion_mnist.errors import InputError
@@ -81,13 +79,13 @@ def test_no_bit_of_a_set_goes_wrong_unnoticed(tmp_path: Path) -> None:
 
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (1, 28, 28), np.uint8)
-    whole = split.Set(images, np.array([3], np.uint8), np.array([5], np.int32))
+    whole = split.ImageSet(images, np.array([3], np.uint8), np.array([5], np.int32))
     path = tmp_path / "set.npz"
     split.save(path, whole)
     content = path.read_bytes()
     refused = 0
     for place in range(len(content)):
-        # Most of the file is pixels, with one checksum over all of them.
+        # Most of the file is pixels under one checksum: one bit of each of these bytes is enough.
         for bit in range(8) if len(content) - place < 1024 or place < 256 else [place % 8]:
             changed = content[place] ^ 1 << bit
             path.write_bytes(content[:place] + bytes([changed]) + content[place + 1 :])

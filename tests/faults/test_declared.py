@@ -1,4 +1,4 @@
-"""Each stage, watched by strace, opens what dvc.yaml declares, and dvc.yaml declares no more."""
+"""Each stage, traced by strace, opens exactly what dvc.yaml declares."""
 
 import os
 import re
@@ -16,10 +16,12 @@ from ruamel.yaml import YAML
 from tests.conftest import ROOT, Pipeline
 
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+CHECKPOINT = "data/checkpoint/train.npz"
 
 pytestmark = [
+    pytest.mark.faults,
     pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace on this machine"),
+    pytest.mark.skipif(not shutil.which("strace"), reason="no strace on this machine"),
 ]
 
 CALL = re.compile(
@@ -29,7 +31,7 @@ CALL = re.compile(
 
 
 class Seen(NamedTuple):
-    """Files opened in the folder of the pipeline, files written elsewhere, connections."""
+    """Files opened in the folder of the pipeline, files written elsewhere, and connections."""
 
     read: set[str]
     written: set[str]
@@ -66,7 +68,7 @@ def watch(pipeline: Pipeline, stage: str) -> Seen:
     assert done.returncode == 0, done.stderr
     seen = Seen(set(), set(), set(), [])
     text = log.read_text(errors="replace")
-    # The result of a call that another thread interrupts stands in a line of its own.
+    # The result of a call that another thread interrupts is on a line of its own.
     text = re.sub(r"(?m) <unfinished \.\.\.>$", ") = 0", text)
     for line in text.splitlines():
         if "connect(" in line and "AF_INET" in line:
@@ -85,7 +87,7 @@ def watch(pipeline: Pipeline, stage: str) -> Seen:
 
 
 def declared(stage: str, *parts: str) -> set[str]:
-    """Return the paths under some keys of a stage in dvc.yaml, the architecture filled in."""
+    """Return the paths under some keys of a stage in dvc.yaml, with the architecture filled in."""
     found = set()
     for part in parts:
         for item in STAGES[stage].get(part, []):
@@ -95,7 +97,7 @@ def declared(stage: str, *parts: str) -> set[str]:
 
 
 def under(path: str, places: set[str]) -> bool:
-    """Return whether a file is one of the places or in one, be it under a temporary name."""
+    """Return whether a file is one of the places or in one, also under its temporary name."""
     final = re.sub(r"\.tmp-\d+-", "", path)
     return any(final == place or final.startswith(f"{place}/") for place in places)
 
@@ -103,7 +105,7 @@ def under(path: str, places: set[str]) -> bool:
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_stage_reads_is_declared(watched: tuple[Path, dict[str, Seen]], stage: str) -> None:
     outs = declared(stage, "outs", "metrics")
-    own = outs | {"data/state/train.npz"} if stage == "train" else outs
+    own = outs | {CHECKPOINT} if stage == "train" else outs
     allowed = declared(stage, "deps") | own | {"params.yaml"}
     seen = watched[1][stage].read
     assert {path for path in seen if not under(path, allowed)} == set()
@@ -111,8 +113,8 @@ def test_what_a_stage_reads_is_declared(watched: tuple[Path, dict[str, Seen]], s
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_what_is_declared_is_read(watched: tuple[Path, dict[str, Seen]], stage: str) -> None:
-    # The lock file stands for the libraries, whose versions it decides.
+def test_a_stage_reads_what_is_declared(watched: tuple[Path, dict[str, Seen]], stage: str) -> None:
+    # No stage reads the lock file: it is there for the versions of the libraries.
     needed = declared(stage, "deps") - {"requirements.lock"}
     seen = watched[1][stage].read
     assert {place for place in needed if not any(under(path, {place}) for path in seen)} == set()
@@ -121,8 +123,8 @@ def test_what_is_declared_is_read(watched: tuple[Path, dict[str, Seen]], stage: 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_stage_writes_is_declared(watched: tuple[Path, dict[str, Seen]], stage: str) -> None:
     allowed = declared(stage, "outs", "metrics")
-    # A training that is killed goes on from here; nothing else reads it.
-    state = {"data/state/train.npz"} if stage == "train" else set()
+    # A killed training resumes from the checkpoint; nothing else reads it.
+    state = {CHECKPOINT} if stage == "train" else set()
     seen = watched[1][stage]
     assert {path for path in seen.written if not under(path, allowed | state)} == set()
     scratch = (tempfile.gettempdir(), "/dev/", "/proc/self/")
@@ -133,13 +135,13 @@ def test_what_a_stage_writes_is_declared(watched: tuple[Path, dict[str, Seen]], 
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_stage_asks_the_network(watched: tuple[Path, dict[str, Seen]], stage: str) -> None:
-    # Download neither, here: its source is a folder.
+def test_no_stage_uses_the_network(watched: tuple[Path, dict[str, Seen]], stage: str) -> None:
+    # Nor does download here, whose source is a folder.
     assert watched[1][stage].connections == []
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_has_its_own_section_only(stage: str, finished: Pipeline, tmp_path: Path) -> None:
+def test_a_stage_needs_its_own_section_only(stage: str, finished: Pipeline, tmp_path: Path) -> None:
     shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
     pipeline = Pipeline(tmp_path)
     assert STAGES[stage]["params"] == [stage]

@@ -1,4 +1,4 @@
-"""Files made to harm: each is refused in one line, and nothing in them is run or followed."""
+"""Malicious files: each is rejected in one line, and nothing in them is run or followed."""
 
 import io
 import json
@@ -16,11 +16,11 @@ from fashion_mnist.errors import InputError
 from stages.download import FILES
 from tests.conftest import FIXTURE, Pipeline
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 
 class Payload:
-    """Makes a folder when it is unpickled."""
+    """Makes a folder when unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -30,7 +30,7 @@ class Payload:
 
 
 def pickled(path: Path, name: str, payload: Payload) -> None:
-    """Put a pickle in the place of an array of an .npz file."""
+    """Replace an array in an .npz file by a pickle."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = dict(archive)
     arrays[name] = np.array([payload], dtype=object)
@@ -42,7 +42,7 @@ def test_a_pickle_in_a_set(copy: Pipeline, stage: str, name: str) -> None:
     trace = copy.folder / "trace"
     path = copy.folder / "data/split/test.npz"
     pickled(path, name, Payload(trace))
-    # That the payload is one.
+    # The payload works.
     with np.load(path, allow_pickle=True) as archive:
         assert archive[name].size
     trace.rmdir()
@@ -50,15 +50,16 @@ def test_a_pickle_in_a_set(copy: Pipeline, stage: str, name: str) -> None:
     assert not trace.exists()
 
 
-def test_a_pickle_in_the_state_of_a_training(copy: Pipeline) -> None:
-    trace, state = copy.folder / "trace", copy.folder / "data/state/train.npz"
-    np.savez(state, allow_pickle=True, record=np.array([Payload(trace)], dtype=object))
+def test_a_pickle_in_a_checkpoint(copy: Pipeline) -> None:
+    trace, checkpoint = copy.folder / "trace", copy.folder / "data/checkpoint/train.npz"
+    checkpoint.parent.mkdir(exist_ok=True)
+    np.savez(checkpoint, allow_pickle=True, record=np.array([Payload(trace)], dtype=object))
     before = copy.files()
     done = copy.run("train")
     assert done.returncode == 0
-    assert f"{state.relative_to(copy.folder)} is damaged" in done.stderr
+    assert f"{checkpoint.relative_to(copy.folder)} is damaged" in done.stderr
     assert not trace.exists()
-    del before["data/state/train.npz"]
+    del before["data/checkpoint/train.npz"]
     assert copy.files() == before
 
 
@@ -74,7 +75,7 @@ def pack(path: Path, content: dict[str, bytes]) -> None:
 
 
 def change_layer(path: Path, class_name: str, config: dict[str, Any], module: str) -> None:
-    """Let the last layer of a model be another one."""
+    """Replace the last layer of a model."""
     content = members(path)
     model = json.loads(content["config.json"])
     layer = model["config"]["layers"][-1]
@@ -85,7 +86,7 @@ def change_layer(path: Path, class_name: str, config: dict[str, Any], module: st
 
 
 def test_a_lambda_in_a_model(copy: Pipeline) -> None:
-    """As Keras saves one: with the byte code of a function."""
+    """As Keras saves it, with the byte code of a function."""
     code = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None}}
     path = copy.folder / "data/model/model.keras"
     change_layer(path, "Lambda", {"function": code}, "keras.layers")
@@ -99,7 +100,7 @@ def test_a_function_of_another_module_in_a_model(copy: Pipeline) -> None:
     assert not (copy.folder / "trace").exists()
 
 
-def test_a_member_of_a_model_that_leads_outside(copy: Pipeline) -> None:
+def test_a_member_of_a_model_with_a_path_outside(copy: Pipeline) -> None:
     path = copy.folder / "data/model/model.keras"
     content = members(path)
     outside = copy.folder.parent / f"{copy.folder.name}-trace"
@@ -108,7 +109,7 @@ def test_a_member_of_a_model_that_leads_outside(copy: Pipeline) -> None:
     pack(path, content)
     before = copy.files()
     done = copy.run("evaluate")
-    # Keras reads the members that it knows, and no other.
+    # Keras reads only the members that it knows.
     assert done.returncode in (0, 1), done.stderr
     assert "Traceback" not in done.stderr
     assert not outside.exists()
@@ -116,8 +117,8 @@ def test_a_member_of_a_model_that_leads_outside(copy: Pipeline) -> None:
     assert copy.files() == before
 
 
-def test_weights_that_are_in_another_file(copy: Pipeline) -> None:
-    """HDF5 can point to any file that the user may read."""
+def test_weights_that_link_to_another_file(copy: Pipeline) -> None:
+    """HDF5 can link to any file that the user may read."""
     path = copy.folder / "data/model/model.keras"
     secret = copy.folder / "secret.h5"
     content = members(path)
@@ -135,8 +136,8 @@ def test_weights_that_are_in_another_file(copy: Pipeline) -> None:
     copy.refuses("evaluate", "data/model/model.keras", "ExternalLink")
 
 
-def test_links_in_a_source_lead_outside(copy: Pipeline, tmp_path_factory) -> None:
-    """A source is believed for its hashes alone, and what comes of it are ordinary files."""
+def test_links_in_a_source(copy: Pipeline, tmp_path_factory) -> None:
+    """Only hashes decide what is accepted, and the result is an ordinary file."""
     source, other = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("other")
     first, second, third, fourth = FILES
     secret = other / "secret"
@@ -157,15 +158,15 @@ def test_links_in_a_source_lead_outside(copy: Pipeline, tmp_path_factory) -> Non
         assert not (copy.folder / "data/raw" / name).exists()
     fetched = copy.folder / "data/raw" / fourth
     assert not fetched.exists() or not fetched.is_symlink()
-    # With the others in a second source, the one behind a link is as good as any.
+    # Behind a link too, the right content is accepted; the rest comes from a second source.
     copy.set("download.sources", [str(source), str(FIXTURE)])
     copy.run_all("download")
     assert fetched.is_file()
     assert not fetched.is_symlink()
 
 
-def test_formulas_in_a_table(tmp_path: Path) -> None:
-    """A spreadsheet would run them; here a cell is a number or an error."""
+def test_a_formula_in_a_table(tmp_path: Path) -> None:
+    """A spreadsheet would run it; here a cell is a number or an error."""
     path = tmp_path / "fashion-mnist_train.csv"
     header = ",".join(["label", *(f"pixel{number}" for number in range(1, 785))])
     row = ",".join(["=cmd|'/C calc'!A0", *"0" * 784])

@@ -1,4 +1,4 @@
-"""Clock, time zone, locale, path, umask, hash seed and home do not show in any byte."""
+"""Clock, time zone, locale, path, umask, hash seed and home do not change a byte."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import run
 from tests.faults.conftest import same_bytes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 SOURCES = Path("/usr/share/i18n/locales")
 PRELOADED = "libfaketime.so.1"
@@ -18,9 +18,9 @@ PRELOADED = "libfaketime.so.1"
 
 @pytest.fixture
 def turkish(tmp_path: Path) -> dict[str, str]:
-    """Variables that make it Turkish, where the capital of i is İ and 1.5 is written 1,5."""
+    """Variables for a Turkish locale, where the capital of i is İ and 1.5 is written 1,5."""
     if not (shutil.which("localedef") and (SOURCES / "tr_TR").exists()):
-        pytest.skip("there are no sources of locales on this machine")
+        pytest.skip("no sources of locales on this machine")
     folder = tmp_path / "locales"
     folder.mkdir()
     run("localedef", "-i", "tr_TR", "-f", "UTF-8", folder / "tr_TR.UTF-8", cwd=tmp_path)
@@ -29,11 +29,11 @@ def turkish(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def in_2051() -> dict[str, str]:
-    """Variables that set the clock of a process."""
+    """Variables that set the clock of a process to 2051."""
     found = sorted(Path("/usr/lib").glob(f"*/faketime/{PRELOADED}"))
     if not found:
-        pytest.skip("there is no faketime on this machine")
-    # Locks and time-outs count on a clock that is real.
+        pytest.skip("no faketime on this machine")
+    # Locks and timeouts need a real clock.
     return {
         "LD_PRELOAD": str(found[0]),
         "FAKETIME": "@2051-02-03 04:05:06",
@@ -57,7 +57,7 @@ def repro(folder: Path, environment: dict[str, str], umask: int) -> None:
     assert same_bytes(folder)
 
 
-def test_another_clock_language_path_and_umask(
+def test_a_different_clock_locale_path_and_umask(
     fresh: Path, turkish: dict[str, str], in_2051: dict[str, str]
 ) -> None:
     folder = fresh.rename(fresh.with_name("ein Ordner für Größe 服 $x;"))
@@ -69,7 +69,7 @@ def test_another_clock_language_path_and_umask(
     repro(folder, dict(os.environ) | turkish | in_2051 | varied, 0o077)
 
 
-def test_no_language_no_home_and_little_else(fresh: Path) -> None:
-    """As under cron, or as a user whom no one gave a home."""
+def test_locale_c_without_a_home(fresh: Path) -> None:
+    """As under cron, or for a user without a home."""
     least = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "4242", "LC_ALL": "C"}
     repro(fresh, least | {"HOME": "/nonexistent"}, 0o022)

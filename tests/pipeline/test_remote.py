@@ -1,4 +1,4 @@
-"""Data go to an S3 server and come back, whatever goes wrong on the way."""
+"""Data is pushed to an S3 server and pulled again, whatever goes wrong on the way."""
 
 import json
 import os
@@ -25,13 +25,13 @@ from fashion_mnist.files import sha256
 from retraining import inbox
 from tests.conftest import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 BUCKET = "fashion"
 
 
 class Server:
-    """Moto's S3 server on loopback. It can be told to stall after some uploads."""
+    """Moto's S3 server on loopback, which can stall after some uploads."""
 
     def __init__(self) -> None:
         self.application = DomainDispatcherApplication(create_backend_app)
@@ -65,7 +65,7 @@ class Server:
         )
 
     def check_credentials(self) -> dict[str, str]:
-        """Let nobody in any more but a new user; return that user's environment."""
+        """Reject everybody except a new user, and return that user's environment."""
         iam = self.client("iam")
         iam.create_user(UserName="pipeline")
         rights = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
@@ -141,7 +141,7 @@ def origin(tracked: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def repository(origin: Path, server: Server, tmp_path: Path) -> Repository:
-    """One that has the data."""
+    """A clone that has the data."""
     found = Repository(origin, tmp_path / "repository", server.url)
     shutil.copytree(origin / ".dvc/cache", found.folder / ".dvc/cache")
     run("dvc", "checkout", "dvc.yaml", cwd=found.folder)
@@ -151,7 +151,7 @@ def repository(origin: Path, server: Server, tmp_path: Path) -> Repository:
 def gives_everything(
     origin: Path, server: Server, folder: Path, environment: dict[str, str]
 ) -> None:
-    """Check that a fresh clone can pull, and has nothing left to run."""
+    """Check that a fresh clone can pull, and that no stage has to run."""
     fresh = Repository(origin, folder, server.url)
     fresh.environment = environment
     code, output = fresh.dvc("pull", "dvc.yaml")
@@ -172,7 +172,7 @@ def test_push_and_pull_with_credentials_of_the_environment(
     assert code == 0, output
     assert "files pushed" in output
     gives_everything(origin, server, tmp_path / "fresh", repository.environment)
-    # Neither key is written down anywhere.
+    # Neither key is written to a file.
     for path in (repository.folder / ".dvc").glob("config*"):
         for word in repository.environment.values():
             assert word not in path.read_text()
@@ -238,13 +238,13 @@ def test_an_inbox_in_a_bucket(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     assert inbox.collect(f"s3://{BUCKET}/nothing", scratch) == []
-    (batch,) = inbox.collect(f"s3://{BUCKET}/inbox", scratch)
-    assert batch.fault is None
-    assert np.array_equal(batch.images, images)
-    assert batch.labels.tolist() == [1, 2, 3]
-    (file,) = batch.files
+    (delivery,) = inbox.collect(f"s3://{BUCKET}/inbox", scratch)
+    assert delivery.fault is None
+    assert np.array_equal(delivery.images, images)
+    assert delivery.labels.tolist() == [1, 2, 3]
+    (file,) = delivery.files
     assert file["url"] == f"s3://{BUCKET}/inbox/monday.npz"
-    assert batch.hashes == [sha256(tmp_path / "monday.npz")]
+    assert delivery.hashes == [sha256(tmp_path / "monday.npz")]
     # `download` takes it from there.
     pin = sources.Pin(bytes=file["bytes"], sha256=file["sha256"])
     sources.fetch(file["url"], pin, tmp_path / "fetched", timeout=5, attempts=1)

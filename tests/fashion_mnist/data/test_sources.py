@@ -1,4 +1,4 @@
-"""A file is taken from a source for its content alone, whatever the network does."""
+"""A file is accepted by its content alone, whatever the network does."""
 
 import gzip
 import hashlib
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -24,11 +25,17 @@ PIN = sources.Pin(bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest()
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next attempt begin at once."""
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda seconds: None))
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[..., tuple[str, list[str]]]]:
-    """Return a function that serves answers, one a request, the last one for ever.
+    """Return a function that serves one answer per request, the last one for ever.
 
-    It returns the URL and a list that grows by the path of each request.
+    It returns the URL and a list to which the path of each request is added.
     """
     servers = []
 
@@ -44,7 +51,8 @@ def serve() -> Iterator[Callable[..., tuple[str, list[str]]]]:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # The interval is how long the end of a test takes.
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}/file.gz", requests
 
@@ -55,7 +63,7 @@ def serve() -> Iterator[Callable[..., tuple[str, list[str]]]]:
 
 
 def send(content: bytes, status: int = 200, length: int | None = None) -> Answer:
-    """Answer with content, announcing its length or another one."""
+    """Answer with content, announcing its length or a wrong one."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
@@ -74,7 +82,7 @@ def hang(request: BaseHTTPRequestHandler) -> None:
 
 
 def redirect(request: BaseHTTPRequestHandler) -> None:
-    """Send the client round in circles."""
+    """Redirect to the same address."""
     request.send_response(302)
     request.send_header("Location", "/file.gz")
     request.end_headers()
@@ -197,7 +205,7 @@ def test_debian_does_not_have_every_package() -> None:
 def test_debian_without_apt(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with (
-        pytest.raises(InputError, match="there is no apt on this machine"),
+        pytest.raises(InputError, match="this machine has no apt"),
         sources.opened("debian:dataset-fashion-mnist"),
     ):
         pass
