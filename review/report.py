@@ -306,7 +306,7 @@ def _both(sides: tuple[Revision, Revision], path: str, columns: tuple[str, ...])
         try:
             table = pd.read_csv(io.StringIO(side.read(path)))
         except ValueError as error:
-            raise InputError(f"{side.name}: {path} is not a CSV table: {error}") from error
+            raise InputError(f"{side.name}: {path} is not CSV: {error}") from error
         absent = [name for name in columns if name not in table]
         if absent:
             raise InputError(f"{side.name}: {path} has no column {absent[0]}")
