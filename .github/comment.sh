@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # Writes the text in the file $1 into the open pull request of branch $BRANCH of $OWNER, whose last
-# commit is $COMMIT, as one comment that later runs replace. $RUN is the address of the run.
+# commit is $COMMIT, as one comment that later runs replace. $RUN is the URL of the run.
 set -euo pipefail
 
 marker='<!-- review -->'
-# A number that comes from GitHub, not from what the pull request's code left behind.
+# The number comes from GitHub, not from files that the pull request's code wrote.
 number=$(gh api --method GET "repos/$GITHUB_REPOSITORY/pulls" -f state=open -f "head=$OWNER:$BRANCH" \
   --jq "map(select(.head.sha == \"$COMMIT\")) | first | .number // empty")
 if [ -z "$number" ]; then
-  echo "no open pull request of $OWNER:$BRANCH is at $COMMIT, so there is nothing to tell"
+  echo "no open pull request of $OWNER:$BRANCH is at $COMMIT, so there is nothing to comment on"
   exit 0
 fi
 body=$(mktemp)
 trap 'rm "$body"' EXIT
 {
   echo "$marker"
-  # The text is not trusted: it must not call people, nor be longer than a comment may be.
+  # The text is not trusted: it must not mention people or exceed the length of a comment.
   head --bytes 60000 "$1" | sed 's/@/@\xE2\x80\x8B/g'
   printf '\nReport and plots: [artifacts of this run](%s)\n' "$RUN"
 } > "$body"

@@ -8,14 +8,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-from ruamel.yaml import YAML
 
 import recipes
 from benchmarks import markdown, results_file
 from benchmarks.results_file import Results
 from fashion_mnist.files import new_file
 
-RECIPES = ("default", *recipes.names())
+RECIPES = recipes.names()
+PARAMS = Path("params.yaml")
 BASELINE = "lenet, plain Keras"
 
 COLUMNS = (
@@ -29,17 +29,9 @@ COLUMNS = (
 )
 
 
-def parameters(name: str) -> dict[str, Any]:
-    """Return params.yaml with the changes of a named recipe."""
-    found: dict[str, Any] = YAML(typ="safe").load(Path("params.yaml"))
-    if name != "default":
-        recipes.apply(recipes.read(name), found)
-    return found
-
-
 def train_section(name: str, seed: int) -> dict[str, Any]:
     """Return section `train` of a named recipe with a seed."""
-    section: dict[str, Any] = parameters(name)["train"] | {"seed": seed}
+    section: dict[str, Any] = recipes.parameters(name, PARAMS)["train"] | {"seed": seed}
     return section
 
 
@@ -63,7 +55,7 @@ def read(path: Path) -> Results:
 
 def accuracies(runs: Iterable[Mapping[str, Any]], name: str) -> list[float]:
     """Return the accuracy of each run of a system in %, scored as its recipe says."""
-    mirrored = name in RECIPES and parameters(name)["evaluate"]["mirror_average"]
+    mirrored = name in RECIPES and recipes.parameters(name, PARAMS)["evaluate"]["mirror_average"]
     key = "mirror_average" if mirrored else "accuracy"
     return [100 * run[key] for run in runs]
 

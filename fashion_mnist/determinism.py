@@ -4,7 +4,11 @@ The measurements behind these choices are in docs/reproducibility.md.
 """
 
 import os
+import re
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # How a sum is split among threads changes its rounding, so the number is fixed, whatever the
 # machine has. One core gives the same bytes, more slowly.
@@ -20,10 +24,13 @@ ENVIRONMENT = {
     "TF_ENABLE_ONEDNN_OPTS": "1",
     # Kernels for AVX-512 round differently. All x86-64 processors of the last ten years have AVX2.
     "ONEDNN_MAX_CPU_ISA": "AVX2",
-    # What TensorFlow logs at start, such as a missing GPU, is of no use here. Python exceptions
-    # are not affected.
-    "TF_CPP_MIN_LOG_LEVEL": "3",
+    # Errors only.
+    "TF_CPP_MIN_LOG_LEVEL": "2",
 }
+
+
+# Written before TensorFlow reads TF_CPP_MIN_LOG_LEVEL: information, and that there is no GPU.
+NOISE = re.compile(r"I\d{4} |.*(absl::InitializeLog|cuInit|[Cc][Uu][Dd][Aa])")
 
 
 def start(seed: int) -> None:
@@ -39,10 +46,12 @@ def start(seed: int) -> None:
     if "tensorflow" in sys.modules:
         raise RuntimeError("determinism.start must run before TensorFlow is imported")
     os.environ |= ENVIRONMENT
+    with _without_noise():
+        import keras
+        import tensorflow as tf
 
-    import keras
-    import tensorflow as tf
-
+        tf.config.list_physical_devices()  # reports a missing GPU
+    tf.get_logger().setLevel("ERROR")  # hides warnings of deprecation
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
     tf.config.threading.set_inter_op_parallelism_threads(THREADS)
     if OP_DETERMINISM:
@@ -52,3 +61,21 @@ def start(seed: int) -> None:
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(seed)
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Hide the lines of NOISE that libraries write to standard error; show all others at the end.
+
+    They are written by C++ code, so Python's own redirection does not see them.
+    """
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            log.seek(0)
+            sys.stderr.writelines(line for line in log if not NOISE.match(line))

@@ -80,8 +80,8 @@ def explain(error: ValidationError, prefix: str, value: object) -> str:
         expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         match item["type"]:
             case "extra_forbidden" | "unexpected_keyword_argument":
-                moved = f", moved to {MOVED[key]}" if key in MOVED else ""
-                complaints.append(f"{key}: unknown key{moved}")
+                fault = f"moved to {MOVED[key]}" if key in MOVED else "unknown key"
+                complaints.append(f"{key}: {fault}")
             case "missing" | "missing_argument":
                 complaints.append(f"{key}: missing")
             case _:
@@ -95,10 +95,9 @@ def _path(location: tuple[int | str, ...], value: Any) -> list[str]:
     Where a schema is chosen by a tag, such as the name of the optimizer, pydantic lists the tag
     among the keys. It is no key of `value`, so it is dropped.
     """
-    *inner, last = location
     keys = []
-    for part in inner:
+    for part in location[:-1]:
         if isinstance(part, int) or (isinstance(value, dict) and part in value):
             value = value[part]
             keys.append(str(part))
-    return [*keys, str(last)]
+    return [*keys, *map(str, location[-1:])]

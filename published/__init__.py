@@ -1,1 +1,1 @@
-"""The published systems: their figures, gathered and shown beside what their sources report."""
+"""The published systems: measured figures, gathered beside those that their sources report."""

@@ -1,7 +1,5 @@
-"""Gathers the metrics of the published systems, beside what their sources report."""
+"""Gathers the metrics of the published systems beside what their sources report."""
 
-import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +7,10 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field
 
-from fashion_mnist import orphan, params
-from fashion_mnist.errors import InputError, reported
-from fashion_mnist.files import DIGITS, write_metrics, write_table
+from fashion_mnist import params
+from fashion_mnist.errors import InputError
+from fashion_mnist.files import DIGITS, read_json, write_metrics, write_table
+from fashion_mnist.stage import Stage
 
 
 class System(params.Section):
@@ -25,39 +24,23 @@ class System(params.Section):
 
 
 class Systems(params.Section, extra="allow"):
-    """Section `systems` of params.yaml: a system by its name, as many as there are."""
+    """Section `systems` of params.yaml: any number of systems, by name."""
 
     __pydantic_extra__: dict[str, System]
-
-
-def read(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return the metrics of stage `name` of a system, or None if it has not run.
-
-    Raises:
-        InputError: The file is not JSON.
-    """
-    path = folder / f"{name}.json"
-    if not path.exists():
-        return None
-    try:
-        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from error
-    return metrics
 
 
 def describe(system: System, folder: Path) -> dict[str, Any]:
     """Return what a system's source reports and what was measured here.
 
-    A training step is taken as three times the operations of the way forward, since the way
-    back takes about twice as many (Kaplan et al. 2020, "Scaling Laws for Neural Language Models").
+    A training step counts as three forward passes, since the backward pass takes about twice the
+    operations of one (Kaplan et al. 2020, "Scaling Laws for Neural Language Models").
     """
     found: dict[str, Any] = {}
     if system.reported is not None:
         found["reported"] = system.reported
-    train, evaluate = read(folder, "train"), read(folder, "evaluate")
-    if train is None or evaluate is None:
+    if not all((folder / name).exists() for name in ("train.json", "evaluate.json")):
         return {"status": "not run", **found}
+    train, evaluate = read_json(folder / "train.json"), read_json(folder / "evaluate.json")
     found["measured"] = evaluate["accuracy"]
     if system.reported is not None:
         found["difference"] = evaluate["accuracy"] - system.reported
@@ -73,7 +56,7 @@ def describe(system: System, folder: Path) -> dict[str, Any]:
 
 
 def tabulate(systems: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the systems as rows; what a system does not have is an empty string."""
+    """Return one row per system; a missing value is an empty string."""
     rows = [
         {
             "system": name,
@@ -92,7 +75,7 @@ def tabulate(systems: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def gather(folder: Path, systems: list[str], name: str) -> pd.DataFrame:
-    """Return table `name` of all systems, one below the other, with a first column `system`."""
+    """Return table `name` of all systems as one, with a first column `system`."""
     tables = [(system, pd.read_csv(folder / system / f"{name}.csv")) for system in systems]
     for system, table in tables:
         table.insert(0, "system", system)
@@ -100,19 +83,16 @@ def gather(folder: Path, systems: list[str], name: str) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m published.aggregate", description=__doc__)
-    parser.add_argument("--params", type=Path, required=True, help="parameter file")
-    parser.add_argument("--systems", type=Path, required=True, help="folder of their metrics")
-    parser.add_argument("--metrics", type=Path, required=True, help="JSON: reported and measured")
-    parser.add_argument("--table", type=Path, required=True, help="CSV: the same")
-    parser.add_argument("--history", type=Path, required=True, help="CSV: curves by epoch of all")
-    parser.add_argument("--steps", type=Path, required=True, help="CSV: curves by step of all")
-    parser.add_argument("--classes", type=Path, required=True, help="CSV: scores by class of all")
-    parser.add_argument("--confusion", type=Path, required=True, help="CSV: confusion of all")
-    args = parser.parse_args()
-    orphan.watch()
-    with reported("aggregate"):
-        entries = params.read(args.params, "systems", Systems).model_extra or {}
+    stage = Stage("published.aggregate", __doc__, Systems, section="systems")
+    stage.reads("--systems", "folder with the metrics of the systems")
+    stage.writes("--metrics", "JSON: reported and measured accuracy")
+    stage.writes("--table", "CSV: reported and measured accuracy")
+    stage.writes("--history", "CSV: curves by epoch")
+    stage.writes("--steps", "CSV: curves by step")
+    stage.writes("--classes", "CSV: scores by class")
+    stage.writes("--confusion", "CSV: confusion matrices")
+    with stage.running() as (args, settings):
+        entries = settings.model_extra or {}
         systems = {name: describe(entry, args.systems / name) for name, entry in entries.items()}
         run = [name for name, system in systems.items() if system["status"] == "run"]
         if not run:

@@ -1,16 +1,13 @@
-"""Writes the figures of the published systems into the table of README.md."""
+"""Writes the figures of the published systems into the table of docs/published.md."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fashion_mnist import marked_table
 from fashion_mnist.errors import InputError, reported
-from fashion_mnist.files import new_file
-
-BEGIN = "<!-- published: written by python -m published.table -->"
-END = "<!-- published: end -->"
+from fashion_mnist.files import read_json
 
 HEADER = """\
 | system | reported | measured (95% interval) | difference | parameters | training FLOPs |
@@ -19,7 +16,7 @@ HEADER = """\
 
 
 def render(systems: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a Markdown table of what published.json holds, differences in percentage points."""
+    """Return the systems of published.json as a Markdown table, differences in points."""
     return HEADER + "".join(_row(name, system) for name, system in systems.items())
 
 
@@ -35,19 +32,6 @@ def _row(name: str, system: Mapping[str, Any]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def replace(text: str, table: str) -> str:
-    """Return `text` with `table` between the two markers.
-
-    Raises:
-        InputError: `text` has not each marker once, in order.
-    """
-    before, begin, rest = text.partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(END)
-    if not (begin and end) or text.count(BEGIN) + text.count(END) != 2:
-        raise InputError(f"expected once each, in this order: {BEGIN} and {END}")
-    return f"{before}{begin}{table}{end}{after}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m published.table", description=__doc__)
     parser.add_argument(
@@ -56,19 +40,19 @@ def main() -> None:
         default=Path("published/metrics/published.json"),
         help="JSON to show",
     )
-    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="file to change")
+    parser.add_argument(
+        "--document",
+        type=Path,
+        default=Path("docs/published.md"),
+        help="Markdown file that has the table",
+    )
     args = parser.parse_args()
     with reported("table"):
-        try:
-            systems = json.loads(args.metrics.read_text(encoding="utf-8"))["systems"]
-        except (ValueError, KeyError) as error:
-            raise InputError(f"{args.metrics}: not metrics of aggregate: {error}") from error
-        try:
-            text = replace(args.readme.read_text(encoding="utf-8"), render(systems))
-        except InputError as error:
-            raise InputError(f"{args.readme}: {error}") from error
-        with new_file(args.readme) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        systems = read_json(args.metrics).get("systems")
+        if not systems:
+            raise InputError(f"{args.metrics}: expected the output of published.aggregate")
+        table = render(systems)
+        marked_table.write(args.document, "published", "python -m published.table", table)
 
 
 if __name__ == "__main__":

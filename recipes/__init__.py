@@ -1,4 +1,7 @@
-"""Named recipes for other budgets than the default one: what they change in params.yaml."""
+"""Recipes for several budgets: what they set in params.yaml.
+
+All of them set the same keys, so that one can follow another.
+"""
 
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -14,18 +17,25 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Return the recipes that there are: a YAML file each, beside this module."""
+    """Return the names of the recipes, one YAML file each beside this module."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return what a recipe changes, sections of params.yaml with some of their keys."""
+    """Return what a recipe sets: sections of params.yaml with some of their keys."""
     changes: dict[str, Any] = YAML().load(FOLDER / f"{name}.yaml")
     return changes
 
 
+def parameters(name: str, path: Path) -> dict[str, Any]:
+    """Return the content of params.yaml with a recipe applied."""
+    found: dict[str, Any] = parse(path.read_bytes(), str(path))
+    apply(read(name), found)
+    return found
+
+
 def apply(changes: Mapping[str, Any], parameters: MutableMapping[str, Any]) -> None:
-    """Put values into nested parameters, in place; what is not named stays as it is."""
+    """Set values in nested parameters, in place; keys absent from `changes` keep their values."""
     for key, value in changes.items():
         if isinstance(value, Mapping) and isinstance(parameters.get(key), MutableMapping):
             apply(value, parameters[key])
@@ -34,10 +44,10 @@ def apply(changes: Mapping[str, Any], parameters: MutableMapping[str, Any]) -> N
 
 
 def rewrite(path: Path, changes: dict[str, Any]) -> None:
-    """Change values in a YAML file; its other values, comments and order stay.
+    """Set values in a YAML file; its other values, its comments and its order stay.
 
     Raises:
-        InputError: It is no YAML file with sections.
+        InputError: The file is not valid YAML, or its top level is not a mapping of sections.
     """
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)

@@ -1,4 +1,4 @@
-"""Puts a named recipe into params.yaml: `python -m recipes accurate`, then `dvc repro`."""
+"""Puts a recipe into params.yaml: `python -m recipes accurate`, then `dvc repro`."""
 
 import argparse
 from pathlib import Path
@@ -9,12 +9,17 @@ from fashion_mnist.errors import reported
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recipes", description=__doc__)
-    parser.add_argument("name", choices=recipes.names())
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
+    parser.add_argument("name", choices=recipes.names(), help="recipe to use")
+    parser.add_argument(
+        "--params",
+        type=Path,
+        default=Path("params.yaml"),
+        help="file to change (default: %(default)s)",
+    )
     args = parser.parse_args()
     with reported("recipes"):
         recipes.rewrite(args.params, recipes.read(args.name))
-    print(f"{args.params} has the recipe '{args.name}' now: dvc repro")
+    print(f"{args.params} now has the recipe '{args.name}'; train it with: dvc repro")
 
 
 if __name__ == "__main__":

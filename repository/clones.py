@@ -1,17 +1,16 @@
-"""Checks a commit out into a folder of its own, where the pipeline runs apart from user files."""
+"""Checks a commit out into a clone, where the pipeline runs without touching the user's files."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from repository.commands import dvc, output, run
+from repository.commands import dvc, dvc_output, run
 
 
 @contextmanager
 def clone(root: Path, commit: str, folder: Path) -> Iterator[None]:
-    """Check a commit out into a new clone at `folder`, and remove that when the block ends.
+    """Check a commit out into a new clone at `folder`; remove the clone when the block ends.
 
     Raises:
         InputError: git failed; its output was printed.
@@ -29,12 +28,14 @@ def clone(root: Path, commit: str, folder: Path) -> Iterator[None]:
 
 
 def restore(root: Path, folder: Path) -> None:
-    """Let a clone share DVC's cache with the repository at `root`, and check out what it holds.
+    """Let a clone share the DVC cache of the repository at `root`, and check out its data.
+
+    Data that the cache lacks is left out.
 
     Raises:
         InputError: DVC failed.
     """
-    cache = output(sys.executable, "-m", "dvc", "cache", "dir", cwd=root).strip()
+    cache = dvc_output("cache", "dir", cwd=root).strip()
     dvc("config", "--local", "cache.dir", cache, cwd=folder)
     # DVC would run a stage whose output persists rather than restore it.
     dvc("checkout", "--quiet", "--allow-missing", "dvc.yaml", cwd=folder)

@@ -4,11 +4,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from fashion_mnist.errors import InputError
 
 # Inherited from a git hook, these would make git act on the user's repository instead of `cwd`.
-GIT_VARIABLES = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE")
+GIT_VARIABLES = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+)
+
+# The DVC of the Python that runs this, wherever PATH leads.
+DVC = (sys.executable, "-m", "dvc")
 
 
 def run(*command: str, cwd: Path) -> None:
@@ -17,11 +29,10 @@ def run(*command: str, cwd: Path) -> None:
     It goes to standard error, since standard output is for answers.
 
     Raises:
-        InputError: The command failed.
+        InputError: The command failed or does not exist.
     """
-    done = subprocess.run(command, cwd=cwd, env=_environment(), stdout=sys.stderr, check=False)
-    if done.returncode:
-        raise InputError(f"`{' '.join(command)}` failed, its output is above")
+    if _start(command, cwd, stdout=sys.stderr).returncode:
+        raise InputError(f"`{_shown(command)}` failed, its output is above")
 
 
 def output(*command: str, cwd: Path, text: str = "") -> str:
@@ -33,36 +44,59 @@ def output(*command: str, cwd: Path, text: str = "") -> str:
         text: Its standard input.
 
     Raises:
-        InputError: The command failed; the message is what it printed to standard error.
+        InputError: The command failed or does not exist; the message has what it printed to
+            standard error.
         UnicodeDecodeError: The output is not UTF-8.
     """
-    done = subprocess.run(
-        command, cwd=cwd, env=_environment(), input=text.encode(), capture_output=True, check=False
-    )
+    done = _start(command, cwd, input=text.encode(), capture_output=True)
     if done.returncode:
         reason = " ".join(done.stderr.decode(errors="replace").split())
-        raise InputError(f"`{' '.join(command[:2])}`: {reason or 'failed'}")
-    return done.stdout.decode()
-
-
-def git(*arguments: str, cwd: Path, text: str = "") -> str:
-    """Return what git prints; as `output`."""
-    return output("git", *arguments, cwd=cwd, text=text)
+        raise InputError(f"`{_shown(command)}`: {reason or 'failed'}")
+    return str(done.stdout.decode())
 
 
 def succeeds(*command: str, cwd: Path) -> bool:
-    """Return whether a command succeeds; what it prints is dropped."""
-    done = subprocess.run(command, cwd=cwd, env=_environment(), capture_output=True, check=False)
-    return done.returncode == 0
+    """Return whether a command succeeds; its output is discarded.
+
+    Raises:
+        InputError: The command does not exist.
+    """
+    return _start(command, cwd, capture_output=True).returncode == 0
+
+
+def git(*arguments: str, cwd: Path, text: str = "") -> str:
+    """Return what git prints; see `output`."""
+    return output("git", *arguments, cwd=cwd, text=text)
 
 
 def dvc(*arguments: str, cwd: Path) -> None:
-    """Run DVC, with the Python that runs this, and show its output; as `run`."""
-    run(sys.executable, "-m", "dvc", *arguments, cwd=cwd)
+    """Run DVC and show its output; see `run`."""
+    run(*DVC, *arguments, cwd=cwd)
+
+
+def dvc_output(*arguments: str, cwd: Path) -> str:
+    """Return what DVC prints; see `output`."""
+    return output(*DVC, *arguments, cwd=cwd)
+
+
+def _start(
+    command: tuple[str, ...], cwd: Path, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(command, cwd=cwd, env=_environment(), check=False, **options)
+    except OSError as error:  # no such program, or no such folder
+        raise InputError(f"`{_shown(command)}`: {error.filename}: {error.strerror}") from error
+
+
+def _shown(command: tuple[str, ...]) -> str:
+    """Return a command as a person would type it."""
+    if command[: len(DVC)] == DVC:
+        command = ("dvc", *command[len(DVC) :])
+    return " ".join(command)
 
 
 def _environment() -> dict[str, str]:
-    # Stages say `python` and mean the one that runs this.
+    # The commands of stages begin with `python`: it must be the Python that runs this.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     inherited = {name: os.environ[name] for name in os.environ if name not in GIT_VARIABLES}
     return inherited | {"PATH": path}

@@ -1,6 +1,6 @@
-"""Reads dvc.lock: which hashes each stage depended on and wrote, and with which parameters."""
+"""Reads dvc.lock: the hashes of what each stage read and wrote, and its parameters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fashion_mnist.errors import InputError
@@ -8,18 +8,26 @@ from repository.revisions import Revision
 
 Stages = Mapping[str, Any]  # section `stages` of a dvc.lock
 
+PIPELINE = "dvc.yaml"
+LOCK = "dvc.lock"
+PUBLISHED = "published"  # a DVC project inside the main one
 MODEL = "data/model/model.keras"
 
 
-def stages(revision: Revision, path: str = "dvc.lock") -> dict[str, Any]:
-    """Return section `stages` of a revision's lock file.
+def stages(revision: Revision) -> dict[str, Any]:
+    """Return section `stages` of a revision's dvc.lock.
 
     Raises:
-        InputError: The file is missing, is not YAML, or has no such section.
+        InputError: The file is missing, is not YAML, or is not what DVC writes.
     """
-    found = revision.yaml(path).get("stages")
+    found = revision.yaml(LOCK).get("stages")
     if not isinstance(found, dict):
-        raise InputError(f"{revision.name}: {path} has no section 'stages'")
+        raise InputError(f"{revision.name}: {LOCK} has no section 'stages'")
+    for name in found:
+        try:
+            dependencies(found, name), outputs(found, name)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise InputError(f"{revision.name}: {LOCK}: stage '{name}' is damaged") from error
     return found
 
 
@@ -46,8 +54,20 @@ def model(revision: Revision) -> str:
     """
     found = outputs(stages(revision), "train").get(MODEL)
     if found is None:
-        raise InputError(f"{revision.name}: dvc.lock does not list {MODEL}")
+        raise InputError(f"{revision.name}: {LOCK} does not list {MODEL}")
     return found
+
+
+def check_names(names: Iterable[str], known: Iterable[str]) -> None:
+    """Check that stages of these names exist.
+
+    Raises:
+        InputError: One does not; the message lists those that do.
+    """
+    expected = list(dict.fromkeys(known))
+    for name in names:
+        if name not in expected:
+            raise InputError(f"no stage '{name}', expected one of {', '.join(expected)}")
 
 
 def outdated(lock: Stages, files: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -57,18 +77,14 @@ def outdated(lock: Stages, files: Mapping[str, Mapping[str, Any]]) -> list[str]:
         lock: The stages.
         files: Content of the parameter files to look at, by path.
     """
-    found = []
-    for stage in lock.values():
-        for file, sections in stage.get("params", {}).items():
-            if file not in files:
-                continue
-            for section, value in sections.items():
-                now: Any = files[file]
-                for key in section.split("."):
-                    now = now.get(key) if isinstance(now, Mapping) else None
-                old, new = flat({section: value}), flat({section: now})
-                found += [name for name in sorted(old | new) if old.get(name) != new.get(name)]
-    return found
+    return [
+        path
+        for stage in lock.values()
+        for file, recorded in stage.get("params", {}).items()
+        if file in files
+        for section, value in recorded.items()
+        for path in _changed(section, value, files[file])
+    ]
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -79,3 +95,14 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, item in value.items():
         leaves |= flat(item, f"{prefix}.{key}" if prefix else str(key))
     return leaves
+
+
+def _changed(section: str, value: Any, parameters: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths in a section that no longer have the recorded value."""
+    now: Any = parameters
+    for key in section.split("."):
+        now = now.get(key) if isinstance(now, Mapping) else None
+    old, new = flat(value, section), flat(now, section)
+    for path in sorted(old | new):
+        if old.get(path) != new.get(path):
+            yield path

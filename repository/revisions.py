@@ -16,7 +16,7 @@ class Revision:
     """A commit, or the working tree.
 
     Args:
-        root: Top folder of the repository.
+        root: Folder that paths are relative to: the top of the repository, or one inside it.
         name: What messages call it.
         commit: Its full hash; None for the working tree.
     """
@@ -35,40 +35,40 @@ class Revision:
         try:
             if self.commit is None:
                 return (self.root / path).read_text(encoding="utf-8")
-            return git("show", f"{self.commit}:{path}", cwd=self.root)
+            return git("show", f"{self.commit}:./{path}", cwd=self.root)
         except (OSError, InputError) as error:
             raise InputError(f"{self.name} has no {path}") from error
         except UnicodeDecodeError as error:
             raise InputError(f"{self.name}: {path} is not a text file") from error
 
     def json(self, path: str) -> dict[str, Any]:
-        """Return the content of a JSON file that holds an object.
+        """Return the content of a JSON file whose top level is an object.
 
         Raises:
-            InputError: The file is missing, is not JSON, holds no object, or holds a number that
-                is not finite.
+            InputError: The file is missing, is not JSON, is not an object, or contains a number
+                that is not finite.
         """
 
         def reject(constant: str) -> NoReturn:
-            raise InputError(f"{self.name}: {path} holds {constant}, expected finite numbers")
+            raise InputError(f"{self.name}: {path} contains {constant}, expected finite numbers")
 
         try:
             content = json.loads(self.read(path), parse_constant=reject)
         except json.JSONDecodeError as error:
             raise InputError(f"{self.name}: {path} is not JSON: {error}") from error
         if not isinstance(content, dict):
-            raise InputError(f"{self.name}: {path} holds no object")
+            raise InputError(f"{self.name}: {path} is not a JSON object")
         return content
 
     def yaml(self, path: str) -> dict[str, Any]:
-        """Return the content of a YAML file that holds sections.
+        """Return the content of a YAML file whose top level is a mapping of sections.
 
         Raises:
-            InputError: The file is missing, is not YAML, or holds no sections.
+            InputError: The file is missing, is not YAML, or has no sections.
         """
         content = parse(self.read(path), f"{self.name}: {path}")
         if not isinstance(content, dict):
-            raise InputError(f"{self.name}: {path} holds no sections")
+            raise InputError(f"{self.name}: {path} has no sections")
         return content
 
     def files(self, folder: str) -> list[str]:
@@ -89,15 +89,15 @@ def root(folder: Path) -> Path:
 
 
 def working_tree(root: Path, name: str = "working tree") -> Revision:
-    """Return the files as they are now, whatever is committed."""
+    """Return the files as they are now, committed or not."""
     return Revision(root, name, None)
 
 
 def resolve(root: Path, name: str) -> Revision:
-    """Return the commit that git knows by that name.
+    """Return the commit that a branch, a tag, a hash or another expression names.
 
     Raises:
-        InputError: There is none.
+        InputError: git knows no such commit.
     """
     commit = _commit(root, name)
     if commit is None:
@@ -106,7 +106,7 @@ def resolve(root: Path, name: str) -> Revision:
 
 
 def clean(root: Path, ignore: str = "") -> bool:
-    """Return whether the files that git tracks are as committed.
+    """Return whether the tracked files are as committed.
 
     Args:
         root: Top folder of the repository.
@@ -117,8 +117,8 @@ def clean(root: Path, ignore: str = "") -> bool:
 
 
 def tracked(root: Path) -> set[str]:
-    """Return the paths of the files that git tracks."""
-    return set(git("ls-files", cwd=root).splitlines())
+    """Return the paths of the tracked files in a folder, relative to it."""
+    return set(git("ls-files", "-z", cwd=root).split("\0")) - {""}
 
 
 def head(root: Path) -> Revision:
@@ -127,10 +127,10 @@ def head(root: Path) -> Revision:
 
 
 def base(head: Revision) -> Revision:
-    """Return what `head` is compared with by default.
+    """Return the revision that `head` is compared with by default.
 
-    On a branch, the commit where it left main. On main, the commit before; for a working tree on
-    main, the last commit.
+    On a branch, it is the commit where the branch left main.
+    On main, it is the commit before; for a working tree on main, the last commit.
 
     Raises:
         InputError: There is no branch main, or no such commit in this clone.
@@ -139,7 +139,7 @@ def base(head: Revision) -> Revision:
     mains = [commit for name in MAIN if (commit := _commit(head.root, name))]
     if not mains:
         raise InputError(
-            f"no branch {' or '.join(MAIN)} to compare with, name a revision{_shallow(head.root)}"
+            f"no branch {' or '.join(MAIN)} to compare with: name a revision{_shallow(head.root)}"
         )
     try:
         found = git("merge-base", tip, mains[0], cwd=head.root).strip()

@@ -1,12 +1,12 @@
-"""Remembers what became of each batch: JSON lines on a git branch of their own.
+"""Records what each run decided: JSON lines on a git branch of their own.
 
-A branch outlives the clone of a scheduled job, and no working tree is touched to write to it.
+A branch outlives the clone of a scheduled job, and writing to it touches no working tree.
 """
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from fashion_mnist.errors import InputError
 from repository.commands import git, succeeds
@@ -14,28 +14,30 @@ from repository.commands import git, succeeds
 BRANCH = "retrain-ledger"
 FILE = "ledger.jsonl"
 REF = f"refs/heads/{BRANCH}"
-# Who signs its commits; the account that pushes them is another matter.
+# Author of the commits; the account that pushes them may be another.
 SIGNATURE = ("-c", "user.name=retrain", "-c", "user.email=retrain@localhost")
 ATTEMPTS = 5
 
 
 class Entry(BaseModel):
-    """A batch that was tried.
+    """The decision on a delivery or a recipe.
 
     when:
         UTC, ISO 8601.
+    delivery:
+        Name of the delivery, or `recipe` and its name; `batch` in older lines.
     files:
-        SHA-256 of each of its files, sorted.
+        SHA-256 of each file, sorted.
     champion:
-        MD5 of the model that it was to improve, as dvc.lock names it.
+        MD5 of the model to be improved, as in dvc.lock.
     figures:
-        What the decision rests on.
+        The numbers behind the decision.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: str
-    batch: str
+    delivery: str = Field(validation_alias=AliasChoices("delivery", "batch"))
     files: list[str]
     champion: str
     decision: Literal["proposed", "refused"]
@@ -45,10 +47,10 @@ class Entry(BaseModel):
 
 
 def read(root: Path, remote: str | None) -> list[Entry]:
-    """Return the entries, oldest first; those of the remote too.
+    """Return the entries here and, if there is a remote, there; oldest first.
 
     Raises:
-        InputError: A line is none of ours.
+        InputError: A line is not an entry.
     """
     if remote:
         # The remote may have no ledger yet.
@@ -57,19 +59,17 @@ def read(root: Path, remote: str | None) -> list[Entry]:
     for ref in (f"refs/remotes/{remote}/{BRANCH}", REF) if remote else (REF,):
         content = git("cat-file", "blob", f"{ref}:{FILE}", cwd=root) if _tip(root, ref) else ""
         for number, line in enumerate(content.splitlines(), 1):
-            try:
-                found[line] = Entry.model_validate_json(line)
-            except ValidationError as error:
-                reason = error.errors()[0]["msg"]
-                raise InputError(f"{ref}:{FILE}: line {number}: {reason}") from error
+            entry = _parse(line, f"{ref}:{FILE}: line {number}")
+            # The same entry may be an older line on one side.
+            found[entry.model_dump_json()] = entry
     return sorted(found.values(), key=lambda entry: entry.when)
 
 
 def append(root: Path, remote: str | None, entries: list[Entry]) -> None:
-    """Add entries, and push them where there is a remote.
+    """Add entries, and push them if there is a remote.
 
     Raises:
-        InputError: git refused.
+        InputError: The remote refuses them; they are kept here.
     """
     for _ in range(ATTEMPTS):
         known = read(root, remote)
@@ -80,12 +80,21 @@ def append(root: Path, remote: str | None, entries: list[Entry]) -> None:
         tips = [f"refs/remotes/{remote}/{BRANCH}"] * bool(remote) + [REF]
         parents = dict.fromkeys(tip for ref in tips if (tip := _tip(root, ref)))
         options = [word for parent in parents for word in ("-p", parent)]
-        message = f"{len(entries)} more" if len(entries) > 1 else entries[0].batch
+        message = f"{len(entries)} decisions" if len(entries) > 1 else entries[0].delivery
         commit = git(*SIGNATURE, "commit-tree", tree, *options, "-m", message, cwd=root).strip()
         git("update-ref", REF, commit, cwd=root)
         if not remote or succeeds("git", "push", remote, f"{REF}:{REF}", cwd=root):
             return
-    raise InputError(f"{remote} does not take branch {BRANCH}; it is kept here")
+    raise InputError(f"{remote} does not accept branch {BRANCH}; it is kept here")
+
+
+def _parse(line: str, where: str) -> Entry:
+    try:
+        return Entry.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"{where}: {f'{key}: ' if key else ''}{first['msg']}") from error
 
 
 def _tip(root: Path, ref: str) -> str | None:

@@ -12,33 +12,35 @@ from fashion_mnist.errors import InputError
 from repository import dvc_lock, revisions
 
 NAME = "model"  # under `artifacts` in dvc.yaml
+FIRST = "v1.0.0"
 
 
 def register(root: Path) -> str:
     """Tag the commit that is checked out, unless its model is that of the last tag.
 
-    The first version is v1.0.0; later ones count the middle number up.
+    Later versions raise the middle number.
 
     Returns:
-        What was done.
+        What was done, in one line.
 
     Raises:
-        InputError: Files that git tracks were changed, or the tag cannot be made.
+        InputError: Tracked files have changes, or the tag cannot be made.
     """
     if not revisions.clean(root):
-        raise InputError("the working tree has changes, and a version is that of a commit: commit")
+        raise InputError("the working tree has changes: commit them, since a version is a commit")
     head = revisions.resolve(root, "HEAD")
+    model = dvc_lock.model(head)
     try:
         latest = _latest(root)
-        if latest and dvc_lock.model(revisions.resolve(root, latest)) == dvc_lock.model(head):
-            return f"the model is that of {latest}"
+        if latest and dvc_lock.model(revisions.resolve(root, latest)) == model:
+            return f"the model is that of {latest}: nothing to do"
         made = gto.api.register(
             root,
             NAME,
             "HEAD",
-            version=None if latest else "v1.0.0",
+            version=None if latest else FIRST,
             bump_minor=bool(latest),
-            message=f"Model {dvc_lock.model(head)}",
+            message=f"Model {model}",
         )
     except GTOException as error:
         raise InputError(f"gto: {error}") from error

@@ -1,1 +1,1 @@
-"""Verbs over two commits of the pipeline: is the new one better?"""
+"""Reviews changes of the pipeline: `python -m review --help`."""

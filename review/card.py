@@ -1,5 +1,6 @@
-"""Writes the model card from what is committed: data, recipe, figures with intervals, limits."""
+"""Writes the model card from committed files: data, recipe, scores with intervals, limits."""
 
+import argparse
 import io
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,17 @@ import numpy as np
 from ruamel.yaml import YAML
 from statsmodels.stats.proportion import proportion_confint
 
+from fashion_mnist import files
 from fashion_mnist.dataset import KEYS, NAMES
-from repository import dvc_lock
-from review import spread
+from repository import dvc_lock, revisions
+from review import evidence, spread
 from review.evidence import Evidence
 
 CARD = "metrics/model_card.md"
 TEMPLATE = Path(__file__).with_name("card.md")
+
+
+RELEASE = ("train", "t10k")
 
 
 def render(side: Evidence) -> str:
@@ -24,17 +29,12 @@ def render(side: Evidence) -> str:
     Raises:
         InputError: A metrics file is missing or damaged.
     """
-    revision = side.revision
-    metrics = {
-        name: revision.json(f"metrics/{name}.json")
+    download, split, train, evaluate = (
+        side.revision.json(f"metrics/{name}.json")
         for name in ("download", "split", "train", "evaluate")
-    }
-    classes = [_row(side, label, metrics["evaluate"]) for label in range(len(KEYS))]
-    known = spread.find(side)
-    current = known and known.recipe == spread.recipe(side.parameters, side.lock)
-    text = io.StringIO()
-    YAML().dump({"train": dict(side.parameters["train"])}, text)
-    # Markdown, not HTML, and of files that were checked.
+    )
+    classes = [_row(side, label, evaluate["classes"][key]) for label, key in enumerate(KEYS)]
+    # Markdown, not HTML, and its values come from files that were checked.
     environment = jinja2.Environment(  # noqa: S701
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
@@ -42,25 +42,64 @@ def render(side: Evidence) -> str:
         train=side.parameters["train"],
         role=side.parameters["split"]["role"],
         md5=dvc_lock.outputs(side.lock, "train")[dvc_lock.MODEL],
-        scores=metrics["evaluate"],
-        cost=metrics["train"],
-        sets=metrics["split"],
-        batches={k: v for k, v in metrics["download"].items() if k not in ("train", "t10k")},
+        scores=evaluate,
+        cost=train,
+        sets=split,
+        deliveries={name: found for name, found in download.items() if name not in RELEASE},
         classes=classes,
         worst=min(classes, key=lambda row: float(row["recall"])),
-        spread=known if current else None,
-        recipe=text.getvalue(),
+        spread=_spread(side),
+        recipe=_yaml({"train": dict(side.parameters["train"])}),
         percent=lambda share: f"{share:.2%}",
     )
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb: it has none."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the card of the working tree, and return the exit code.
+
+    Raises:
+        InputError: See `evidence.gather` and `render`.
+    """
+    root = revisions.root(Path())
+    text = render(evidence.gather(revisions.working_tree(root)))
+    with files.new_file(root / CARD) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"written to {CARD}")
+    return 0
+
+
 def _row(side: Evidence, label: int, scores: dict[str, Any]) -> dict[str, Any]:
-    own = scores["classes"][KEYS[label]]
-    rows = side.answers.labels == label
-    right, images = int(side.answers.right[rows].sum()), int(rows.sum())
-    low, high = proportion_confint(right, images, method="wilson")
-    wrong = side.answers.predictions[rows & ~side.answers.right]
+    """Return the scores of a class, the interval of its recall, and the most frequent mistake."""
+    images = side.answers.labels == label
+    low, high = proportion_confint(
+        int(side.answers.right[images].sum()), int(images.sum()), method="wilson"
+    )
+    wrong = side.answers.predictions[images & ~side.answers.right]
     counts = np.bincount(wrong, minlength=len(KEYS))
-    often = int(counts.argmax())
-    taken_for = f"{NAMES[often]} ({counts[often]})" if counts[often] else ""
-    return {"name": NAMES[label], "low": low, "high": high, "taken_for": taken_for, **own}
+    most = int(counts.argmax())
+    confused_with = f"{NAMES[most]} ({counts[most]})" if counts[most] else ""
+    return {
+        "name": NAMES[label],
+        "low": low,
+        "high": high,
+        "confused_with": confused_with,
+        **scores,
+    }
+
+
+def _spread(side: Evidence) -> spread.Spread | None:
+    """Return the scores over seeds, if they are those of the revision's recipe."""
+    found = spread.find(side)
+    if found and found.fingerprint == spread.fingerprint(side.parameters, side.lock):
+        return found
+    return None
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    text = io.StringIO()
+    YAML().dump(content, text)
+    return text.getvalue()

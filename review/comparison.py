@@ -1,14 +1,18 @@
-"""Compares two revisions, and judges the newer one by the rules of its params.yaml."""
+"""Decides whether the newer of two revisions is better, and accepted by its rules.
 
-from typing import Any, Literal
+`statistics` computes the p values, `comparison_text` and `report` show the result.
+"""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
 
 from fashion_mnist.dataset import KEYS
 from review import changes, rules, spread, statistics
+from review.changes import ChangedParameter, ChangedStage
 from review.evidence import Evidence, recalls, same_test_set
+from review.json_result import JsonResult
 from review.rules import Rules
-from review.statistics import Interval
+from review.spread import Spread
+from review.statistics import Interval, McNemarTest
 
 Verdict = Literal["better", "worse", "no evidence of a difference"]
 
@@ -16,41 +20,28 @@ ACCURACY = "evaluate.accuracy"
 COSTS = {"parameters": "train.parameters.total", "flops": "train.flops_per_image"}
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Side(_Result):
-    """A revision that was compared."""
+class Side(JsonResult):
+    """One of the two revisions."""
 
     revision: str
     commit: str | None
     """Null for the working tree."""
 
 
-class McNemar(_Result):
-    """McNemar's exact test of equal accuracy."""
-
-    fixed: int
-    """Images that only the new model gets right."""
-    broken: int
-    """Images that only the old model gets right."""
-    p: float
-
-
-class Metric(_Result):
-    """A number in metrics/*.json; null on the side that has none."""
+class Metric(JsonResult):
+    """A number in metrics/*.json; null on the side without it."""
 
     before: int | float | None
     after: int | float | None
     difference: int | float | None
     low: float | None
-    """Of the paired interval of the difference, for scores that have one."""
+    """Lower end of the paired interval of the difference; null for numbers that have none."""
     high: float | None
+    """Upper end."""
 
 
-class Class(_Result):
-    """Recall of a class with McNemar's exact test, p corrected for all classes by Holm."""
+class ClassRecall(JsonResult):
+    """Recall of a class with McNemar's exact test; p is corrected for all classes (Holm)."""
 
     before: float
     after: float
@@ -60,34 +51,19 @@ class Class(_Result):
     p: float
 
 
-class Refusal(_Result):
+class Refusal(JsonResult):
     """A rule that the newer revision breaks."""
 
     rule: str
     """Its path in params.yaml."""
     subject: str
-    """Metric or class that breaks it."""
+    """Number that breaks it."""
     value: float
     limit: float
 
 
-class Parameter(_Result):
-    """A value in params.yaml; null on the side that has none."""
-
-    before: Any
-    after: Any
-
-
-class Stage(_Result):
-    """Dependencies of a stage that differ."""
-
-    code: list[str]
-    data: list[str]
-    libraries: bool
-
-
-class Recipes(_Result):
-    """Mean accuracy of both recipes over seeds, by Welch's t-test."""
+class WelchTest(JsonResult):
+    """Mean accuracy over several seeds, compared by Welch's t-test."""
 
     before: float
     after: float
@@ -98,116 +74,110 @@ class Recipes(_Result):
     verdict: Verdict
 
 
-class Comparison(_Result):
-    """What `python -m review compare --json` prints."""
+class Comparison(JsonResult):
+    """Output of `python -m review compare --json`."""
 
     base: Side
     head: Side
     verdict: Verdict
-    """Of the accuracy of these two models."""
+    """On the accuracy of these two models."""
     accepted: bool
     """No rule is broken."""
     refusals: list[Refusal]
     images: int
-    """In the test set."""
+    """Number of images in the test set."""
     alpha: float
     """Significance level; intervals have the level 1 - alpha."""
-    mcnemar: McNemar
+    mcnemar: McNemarTest
     smallest_difference: float
-    """Least change in accuracy that would have been significant."""
-    recipes: Recipes | None
-    """Null unless both revisions have a metrics/spread.json of their recipe."""
+    """Smallest change in accuracy that McNemar's test could have detected."""
+    recipes: WelchTest | None
+    """Null unless both revisions have a metrics/spread.json that belongs to them."""
     metrics: dict[str, Metric]
-    """By file and keys, such as `evaluate.macro_f1`."""
-    classes: dict[str, Class]
-    parameters: dict[str, Parameter]
-    """Those that differ, by path."""
-    stages: dict[str, Stage]
-    """Those whose dependencies differ."""
+    """Metrics by file and keys, such as `evaluate.macro_f1`."""
+    classes: dict[str, ClassRecall]
+    parameters: dict[str, ChangedParameter]
+    """Parameters that differ, by path."""
+    stages: dict[str, ChangedStage]
+    """Stages whose dependencies differ."""
     notes: list[str]
-    """What the reader should know besides."""
+    """Remarks that do not affect the verdict."""
 
 
 def compare(base: Evidence, head: Evidence) -> Comparison:
     """Compare two revisions by the rules of the newer one.
 
     Raises:
-        InputError: The test sets are not the same, or the rules are missing or wrong.
+        InputError: The test sets differ, or the rules are missing or invalid.
     """
-    ruled = rules.read(head.parameters, head.revision.name)
+    limits = rules.read(head.parameters, head.revision.name)
     same_test_set(base, head)
-    before, after = base.answers, head.answers
-    level, images = 1 - ruled.alpha, len(before.labels)
-    test = statistics.mcnemar(before.right, after.right)
+    images, level = len(head.answers.labels), 1 - limits.alpha
+    test = statistics.mcnemar(base.answers.right, head.answers.right)
+    changed = test.fixed + test.broken
     intervals = {
         ACCURACY: statistics.accuracy_interval(test.fixed, test.broken, images, level),
         **_bootstrap(base, head, level),
     }
     metrics = _metrics(base.metrics, head.metrics, intervals)
-    tests = statistics.by_class(before, after, len(KEYS))
-    classes = {
-        key: Class(before=old, after=new, difference=new - old, **found._asdict())
-        for key, old, new, found in zip(KEYS, recalls(before), recalls(after), tests, strict=True)
-    }
-    notes: list[str] = []
-    recipes = _recipes(base, head, ruled.alpha, notes)
-    refusals = judge(ruled, metrics, classes, recipes)
+    classes = _classes(base, head)
+    recipes = _recipes(base, head, limits.alpha)
+    refusals = judge(limits, metrics, classes, recipes)
     return Comparison(
         base=Side(revision=base.revision.name, commit=base.revision.commit),
         head=Side(revision=head.revision.name, commit=head.revision.commit),
-        verdict=_verdict(test.p, test.fixed - test.broken, ruled.alpha),
+        verdict=_verdict(test.p, test.fixed - test.broken, limits.alpha),
         accepted=not refusals,
         refusals=refusals,
         images=images,
-        alpha=ruled.alpha,
-        mcnemar=McNemar(**test._asdict()),
-        smallest_difference=statistics.smallest_difference(
-            test.fixed + test.broken, images, ruled.alpha
-        ),
+        alpha=limits.alpha,
+        mcnemar=test,
+        smallest_difference=statistics.smallest_difference(changed, images, limits.alpha),
         recipes=recipes,
         metrics=metrics,
         classes=classes,
-        parameters={
-            item.name: Parameter(before=item.before, after=item.after)
-            for item in changes.parameters(base.parameters, head.parameters)
-        },
-        stages={
-            item.name: Stage(code=item.code, data=item.data, libraries=item.libraries)
-            for item in changes.stages(base.lock, head.lock)
-        },
-        notes=notes,
+        parameters=changes.parameters(base.parameters, head.parameters),
+        stages=changes.stages(base.lock, head.lock),
+        notes=_notes(base, head),
     )
 
 
 def judge(
-    ruled: Rules, metrics: dict[str, Metric], classes: dict[str, Class], recipes: Recipes | None
+    limits: Rules,
+    metrics: dict[str, Metric],
+    classes: dict[str, ClassRecall],
+    recipes: WelchTest | None,
 ) -> list[Refusal]:
     """Return the rules that are broken.
 
-    The margin is that of the recipes where they are known: of two recipes that are alike one model
-    can be better than the other by more than the margin.
+    The margin applies to the recipes where both have a spread: two equal recipes can give models
+    that differ by more than the margin.
     """
     accuracy = metrics[ACCURACY]
-    checks = [("floors.accuracy", "accuracy", accuracy.after, ruled.floors.accuracy)]
+    checks = [("floors.accuracy", "accuracy", accuracy.after, limits.floors.accuracy)]
     checks += [
-        ("floors.class_recall", f"recall of {key}", recall.after, ruled.floors.class_recall)
+        ("floors.class_recall", f"recall of {key}", recall.after, limits.floors.class_recall)
         for key, recall in classes.items()
     ]
-    if recipes:
-        checks += [("margin", "low end of the change of recipes", recipes.low, -ruled.margin)]
-    else:
-        checks += [("margin", "low end of the change in accuracy", accuracy.low, -ruled.margin)]
-    broken = [check for check in checks if check[2] is not None and check[2] < check[3]]
-    for rule, limit in ruled.growth.model_dump().items():
-        name = COSTS[rule]
-        cost = metrics.get(name)
-        if cost and cost.before and cost.after and cost.after / cost.before > limit:
-            broken.append((f"growth.{rule}", f"growth of {name}", cost.after / cost.before, limit))
-    return [
+    subject = f"lower bound of the change in {'mean accuracy' if recipes else 'accuracy'}"
+    checks += [("margin", subject, (recipes or accuracy).low, -limits.margin)]
+    broken = [
         Refusal(rule=f"review.{rule}", subject=subject, value=value, limit=limit)
-        for rule, subject, value, limit in broken
-        if value is not None
+        for rule, subject, value, limit in checks
+        if value is not None and value < limit
     ]
+    for rule, limit in limits.growth.model_dump().items():
+        cost = metrics.get(COSTS[rule])
+        if cost and cost.before and cost.after and cost.after / cost.before > limit:
+            broken.append(
+                Refusal(
+                    rule=f"review.growth.{rule}",
+                    subject=f"growth of {COSTS[rule]}",
+                    value=cost.after / cost.before,
+                    limit=limit,
+                )
+            )
+    return broken
 
 
 def _bootstrap(base: Evidence, head: Evidence, level: float) -> dict[str, Interval]:
@@ -219,39 +189,55 @@ def _bootstrap(base: Evidence, head: Evidence, level: float) -> dict[str, Interv
 def _metrics(
     before: dict[str, float], after: dict[str, float], intervals: dict[str, Interval]
 ) -> dict[str, Metric]:
+    """Return the numbers of both sides; those that only the old one has come last."""
     found = {}
     for name in [*after, *(name for name in before if name not in after)]:
         old, new = before.get(name), after.get(name)
-        # Evidence without a score that has an interval is refused, so both sides have it.
+        # Both sides have the scores with an interval: evidence without one is rejected.
         low, high = intervals.get(name, (None, None))
         difference = new - old if old is not None and new is not None else None
         found[name] = Metric(before=old, after=new, difference=difference, low=low, high=high)
     return found
 
 
-def _recipes(base: Evidence, head: Evidence, alpha: float, notes: list[str]) -> Recipes | None:
-    spreads = []
-    for side in (base, head):
-        found = spread.find(side)
-        if found is None:
-            continue
-        if found.recipe != spread.recipe(side.parameters, side.lock):
-            notes.append(
-                f"metrics/spread.json of {side.revision.name} is of another recipe and not used: "
-                "run `python -m review spread`"
-            )
-            continue
-        spreads.append(found.accuracy)
-    if len(spreads) < 2:
+def _classes(base: Evidence, head: Evidence) -> dict[str, ClassRecall]:
+    before, after = recalls(base.answers), recalls(head.answers)
+    tests = statistics.by_class(base.answers, head.answers, len(KEYS))
+    return {
+        key: ClassRecall(before=old, after=new, difference=new - old, **test.model_dump())
+        for key, old, new, test in zip(KEYS, before, after, tests, strict=True)
+    }
+
+
+def _recipes(base: Evidence, head: Evidence, alpha: float) -> WelchTest | None:
+    """Return the test of both recipes; None unless both have a spread that belongs to them."""
+    old, new = _own_spread(base), _own_spread(head)
+    if old is None or new is None:
         return None
-    old, new = spreads
-    test = spread.welch(old, new, 1 - alpha)
-    return Recipes(
-        before=old.mean,
-        after=new.mean,
+    test = spread.welch(old.accuracy, new.accuracy, 1 - alpha)
+    return WelchTest(
+        before=old.accuracy.mean,
+        after=new.accuracy.mean,
         verdict=_verdict(test["p"], test["difference"], alpha),
         **test,
     )
+
+
+def _notes(base: Evidence, head: Evidence) -> list[str]:
+    return [
+        f"metrics/spread.json of {side.revision.name} belongs to a different recipe and is "
+        "ignored: run `python -m review spread`"
+        for side in (base, head)
+        if spread.find(side) and not _own_spread(side)
+    ]
+
+
+def _own_spread(side: Evidence) -> Spread | None:
+    """Return the spread of a revision, unless there is none or it is of a different recipe."""
+    found = spread.find(side)
+    if found and found.fingerprint == spread.fingerprint(side.parameters, side.lock):
+        return found
+    return None
 
 
 def _verdict(p: float, difference: float, alpha: float) -> Verdict:

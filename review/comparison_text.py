@@ -1,10 +1,18 @@
-"""Prints a comparison: on a terminal, as Markdown for a pull request, or as JSON."""
+"""`python -m review compare`: shows a comparison on a terminal, as Markdown or as JSON.
+
+`comparison` decides. A pull request shows the Markdown; `report` adds charts and images.
+"""
+
+import argparse
+import json
 
 from rich.console import Console
 from rich.table import Table
 
 from fashion_mnist.dataset import KEYS, NAMES
-from review.comparison import ACCURACY, Comparison, Metric
+from fashion_mnist.errors import InputError
+from review import arguments
+from review.comparison import ACCURACY, Comparison, Metric, compare
 
 Rows = list[list[str]]
 
@@ -13,21 +21,53 @@ METRICS = ["metric", "before", "after", "change", "interval"]
 CLASSES = ["class", "before", "after", "change", "fixed", "broken", "p (Holm)"]
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `compare`."""
+    arguments.add_revisions(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--md", action="store_true", help="Markdown for a pull request")
+    form.add_argument("--json", action="store_true", help="see docs/comparison.schema.json")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare two revisions and print the result; return 0 if accepted, 1 if refused.
+
+    Raises:
+        InputError: They cannot be compared.
+    """
+    try:
+        found = compare(*arguments.sides(args))
+    except InputError as error:
+        # The workflow copies standard output into the pull request.
+        if args.md:
+            print(f"### cannot compare\n\n{error}")
+        elif args.json:
+            print(json.dumps({"cannot_compare": str(error)}))
+        raise
+    if args.json:
+        print(found.model_dump_json(indent=2))
+    elif args.md:
+        print(markdown(found), end="")
+    else:
+        terminal(found, Console())
+    return 0 if found.accepted else 1
+
+
 def headline(found: Comparison) -> str:
     """Return the verdict and whether the change is accepted."""
     return f"{found.verdict}, {'accepted' if found.accepted else 'refused'}"
 
 
 def sentences(found: Comparison) -> list[str]:
-    """Return what the verdict rests on, a sentence or two each."""
+    """Return the reasons of the verdict, one or two sentences each."""
     accuracy, test = found.metrics[ACCURACY], found.mcnemar
     said = [
         f"Accuracy {number(accuracy.before)} → {number(accuracy.after)}: "
         f"{points(accuracy.difference)} points, {1 - found.alpha:.0%} interval "
         f"{points(accuracy.low)} to {points(accuracy.high)}.",
-        f"Of {found.images:,} test images {test.fixed:,} are fixed and {test.broken:,} broken: "
-        f"McNemar's exact p = {test.p:.3g}. With so many changed answers a difference below "
-        f"{points(found.smallest_difference, sign=False)} points could not have been shown.",
+        f"Of {found.images:,} test images, {test.fixed:,} are fixed and {test.broken:,} broken: "
+        f"McNemar's exact p = {test.p:.3g}. The smallest difference this test could have detected "
+        f"is {points(found.smallest_difference, sign=False)} points.",
     ]
     if found.recipes:
         seeds = found.recipes
@@ -38,8 +78,8 @@ def sentences(found: Comparison) -> list[str]:
         )
         if seeds.verdict != found.verdict:
             said.append(
-                f"So these two models: {found.verdict}; the recipes that they come from: "
-                f"{seeds.verdict}."
+                f"The verdict on the two models is '{found.verdict}', on their recipes "
+                f"'{seeds.verdict}'."
             )
     said += [
         f"Refused by {refusal.rule}: {refusal.subject} is {refusal.value:.4g}, "
@@ -50,7 +90,7 @@ def sentences(found: Comparison) -> list[str]:
 
 
 def changed(found: Comparison) -> Rows:
-    """Return what differs between the revisions: what, before, after."""
+    """Return the parameters and stages that differ: name, before, after."""
     rows = [
         [name, _value(item.before), _value(item.after)] for name, item in found.parameters.items()
     ]
@@ -65,9 +105,9 @@ def changed(found: Comparison) -> Rows:
 
 
 def metrics(found: Comparison) -> Rows:
-    """Return the metrics that differ or were tested: name, before, after, difference, interval.
+    """Return the metrics that differ or have an interval: name, before, after, change, interval.
 
-    Recall of each class is in `classes`.
+    Recall by class is in `classes`.
     """
     return [
         [
@@ -82,7 +122,7 @@ def metrics(found: Comparison) -> Rows:
 
 
 def classes(found: Comparison) -> Rows:
-    """Return recall of each class: name, before, after, difference, fixed, broken, corrected p."""
+    """Return recall by class: name, before, after, change, fixed, broken, corrected p."""
     names = dict(zip(KEYS, NAMES, strict=True))
     return [
         [
@@ -100,16 +140,16 @@ def classes(found: Comparison) -> Rows:
 
 def tables(found: Comparison) -> list[tuple[str, list[str], Rows]]:
     """Return title, header and rows of each table that is not empty."""
-    found_tables = [
+    candidates = [
         ("What changed", CHANGED, changed(found)),
         ("Metrics", METRICS, metrics(found)),
         ("Recall of each class", CLASSES, classes(found)),
     ]
-    return [table for table in found_tables if table[2]]
+    return [table for table in candidates if table[2]]
 
 
 def terminal(found: Comparison, console: Console) -> None:
-    """Print the comparison with colours, as wide as the terminal."""
+    """Print the comparison in colour, as wide as the terminal."""
     colour = {"better": "green", "worse": "red"}.get(found.verdict, "yellow")
     console.print(f"{found.base.revision} → {found.head.revision}", highlight=False)
     console.print(headline(found), style=f"bold {colour if found.accepted else 'red'}")
@@ -139,7 +179,7 @@ def markdown(found: Comparison) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a metric as text: counts whole, scores to four digits."""
+    """Return a metric as text: counts with all digits, scores with four decimals."""
     if value is None:
         return "none"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

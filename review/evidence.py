@@ -1,4 +1,4 @@
-"""What a revision says about its model, read from git and checked against itself."""
+"""Reads the metrics and answers of a revision's model and checks that they are consistent."""
 
 import io
 import math
@@ -20,10 +20,10 @@ PREDICTIONS = "metrics/predictions.csv"
 SCORES = "metrics/evaluate.json"
 SPREAD = "metrics/spread.json"
 COLUMNS = ["index", "label", "prediction", "confidence", "label_probability"]
-ROUNDING = 1e-6  # of metrics
-# Scores that depend on the rounded probabilities: the logarithm of a small one, and on which side
-# of the edge of a bin a confidence lies.
-BLURRED = {"loss": 1e-3, "expected_calibration_error": 1e-3}
+ROUNDING = 1e-6  # metrics have six digits
+# Rounded probabilities change these more: the logarithm of a small one, and the bin of a confidence
+# at its edge.
+TOLERANCES = {"loss": 1e-3, "expected_calibration_error": 1e-3}
 
 
 class Evidence(NamedTuple):
@@ -32,9 +32,9 @@ class Evidence(NamedTuple):
     metrics:
         Every number in metrics/*.json by file and keys: `train.parameters.total`.
     bins:
-        Of the calibration error.
+        Number of bins of the calibration error.
     places:
-        Place of each test image in its source file, (n,) int64.
+        Index of each test image in its source file, (n,) int64.
     """
 
     revision: Revision
@@ -47,19 +47,19 @@ class Evidence(NamedTuple):
 
 
 def gather(revision: Revision) -> Evidence:
-    """Read a revision and check that its parts belong together.
+    """Read a revision and check that its parts are consistent.
 
     Raises:
-        InputError: A file is missing or damaged, the metrics were made with other parameters, or
-            the predictions have other scores than evaluate.json.
+        InputError: A file is missing or damaged, dvc.lock has different parameters from
+            params.yaml, or evaluate.json has different scores from the predictions.
     """
     parameters = revision.yaml("params.yaml")
     lock = dvc_lock.stages(revision)
     outdated = dvc_lock.outdated(lock, {"params.yaml": parameters})
     if outdated:
         raise InputError(
-            f"{revision.name}: dvc.lock was made with another {outdated[0]} than is in "
-            "params.yaml: run `dvc repro`"
+            f"{revision.name}: {outdated[0]} differs between dvc.lock and params.yaml: "
+            "run `dvc repro`"
         )
     metrics: dict[str, float] = {}
     for path in revision.files("metrics"):
@@ -68,9 +68,11 @@ def gather(revision: Revision) -> Evidence:
     places, answers = _answers(revision)
     try:
         bins = int(parameters["evaluate"]["bins"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{revision.name}: params.yaml has no number evaluate.bins") from error
-    _agree(revision, answers, bins, metrics)
+    except (KeyError, TypeError, ValueError):
+        bins = 0
+    if bins < 1:
+        raise InputError(f"{revision.name}: params.yaml: evaluate.bins: expected 1 or more")
+    _check_scores(revision, answers, bins, metrics)
     return Evidence(revision, parameters, lock, metrics, bins, places, answers)
 
 
@@ -78,7 +80,7 @@ def same_test_set(base: Evidence, head: Evidence) -> None:
     """Check that two revisions were scored on the same images.
 
     Raises:
-        InputError: They were not, or one does not say on which.
+        InputError: They were not, or one has no hash of its test set.
     """
     old, new = (_test_set(side) for side in (base, head))
     if old != new:
@@ -91,13 +93,12 @@ def same_test_set(base: Evidence, head: Evidence) -> None:
         and np.array_equal(base.answers.labels, head.answers.labels)
     ):
         raise InputError(
-            f"{PREDICTIONS} of {base.revision.name} and of {head.revision.name} are not about "
-            "the same images"
+            f"{PREDICTIONS} lists different images in {base.revision.name} and {head.revision.name}"
         )
 
 
 def recalls(answers: Answers) -> list[float]:
-    """Return the share of right answers among the images of each class."""
+    """Return the share of right answers among the images of each class, in label order."""
     return [float(answers.right[answers.labels == label].mean()) for label in range(len(KEYS))]
 
 
@@ -108,42 +109,55 @@ def _numbers(revision: Revision, path: str) -> dict[str, float]:
 
 
 def _answers(revision: Revision) -> tuple[NDArray[np.int64], Answers]:
+    """Return the index of each test image in its source file, (n,), and the answers."""
+    table = _table(revision)
+    answers = Answers(
+        _labels(revision, table["label"]),
+        _labels(revision, table["prediction"]),
+        _probabilities(revision, table["confidence"]),
+        _probabilities(revision, table["label_probability"]),
+    )
+    if not pd.api.types.is_integer_dtype(table["index"]):
+        raise InputError(f"{revision.name}: {PREDICTIONS}: column index: expected whole numbers")
+    return table["index"].to_numpy(np.int64), answers
+
+
+def _table(revision: Revision) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.StringIO(revision.read(PREDICTIONS)))
     except ValueError as error:
-        raise InputError(f"{revision.name}: {PREDICTIONS} is no table: {error}") from error
+        raise InputError(f"{revision.name}: {PREDICTIONS} is not CSV: {error}") from error
     if list(table) != COLUMNS:
         raise InputError(
             f"{revision.name}: {PREDICTIONS} has columns {', '.join(map(str, table))}, "
             f"expected {', '.join(COLUMNS)}"
         )
-    codes = {key: code for code, key in enumerate(KEYS)}
-    labels, predictions = (table[name].map(codes) for name in ("label", "prediction"))
-    for name, column in {"label": labels, "prediction": predictions}.items():
-        if column.isna().any():
-            row = int(column.isna().argmax())
-            raise InputError(
-                f"{revision.name}: {PREDICTIONS} line {row + 2}: {name} is "
-                f"{table[name][row]}, expected one of {', '.join(KEYS)}"
-            )
-    for name in ("confidence", "label_probability"):
-        if not (pd.api.types.is_numeric_dtype(table[name]) and table[name].between(0, 1).all()):
-            raise InputError(
-                f"{revision.name}: {PREDICTIONS}: column {name} holds other than numbers "
-                "from 0 to 1"
-            )
-    if not pd.api.types.is_integer_dtype(table["index"]):
-        raise InputError(f"{revision.name}: {PREDICTIONS}: column index holds no whole numbers")
-    answers = Answers(
-        labels.to_numpy().astype(np.int64),
-        predictions.to_numpy().astype(np.int64),
-        table["confidence"].to_numpy(np.float64),
-        table["label_probability"].to_numpy(np.float64),
-    )
-    return table["index"].to_numpy(np.int64), answers
+    return table
 
 
-def _agree(revision: Revision, answers: Answers, bins: int, metrics: dict[str, float]) -> None:
+def _labels(revision: Revision, column: "pd.Series[Any]") -> NDArray[np.int64]:
+    """Return a column of class keys as labels, (n,)."""
+    labels = column.map({key: label for label, key in enumerate(KEYS)})
+    if labels.isna().any():
+        row = int(labels.isna().argmax())
+        raise InputError(
+            f"{revision.name}: {PREDICTIONS} line {row + 2}: {column.name} is {column[row]}, "
+            f"expected one of {', '.join(KEYS)}"
+        )
+    return labels.to_numpy().astype(np.int64)
+
+
+def _probabilities(revision: Revision, column: "pd.Series[Any]") -> NDArray[np.float64]:
+    if not (pd.api.types.is_numeric_dtype(column) and column.between(0, 1).all()):
+        raise InputError(
+            f"{revision.name}: {PREDICTIONS}: column {column.name}: expected numbers from 0 to 1"
+        )
+    return column.to_numpy(np.float64)
+
+
+def _check_scores(
+    revision: Revision, answers: Answers, bins: int, metrics: dict[str, float]
+) -> None:
     absent = [key for label, key in enumerate(KEYS) if label not in answers.labels]
     if absent:
         raise InputError(f"{revision.name}: {PREDICTIONS} has no image of class {absent[0]}")
@@ -155,16 +169,16 @@ def _agree(revision: Revision, answers: Answers, bins: int, metrics: dict[str, f
         stated = metrics.get(f"evaluate.{name}")
         if stated is None:
             raise InputError(f"{revision.name}: {SCORES} has no {name}")
-        tolerance = BLURRED.get(name, ROUNDING)
+        tolerance = TOLERANCES.get(name, ROUNDING)
         if not math.isclose(stated, value, rel_tol=0, abs_tol=tolerance):
             raise InputError(
-                f"{revision.name}: {PREDICTIONS} does not match {SCORES}: "
-                f"{name} is {value:.6g} in the one and {stated:.6g} in the other"
+                f"{revision.name}: {name} is {value:.6g} by {PREDICTIONS}, "
+                f"but {stated:.6g} in {SCORES}"
             )
 
 
 def _test_set(side: Evidence) -> str:
     hashes = dvc_lock.dependencies(side.lock, "evaluate")
     if TEST_SET not in hashes:
-        raise InputError(f"{side.revision.name}: dvc.lock does not say what {TEST_SET} is")
+        raise InputError(f"{side.revision.name}: dvc.lock has no hash of {TEST_SET}")
     return hashes[TEST_SET]

@@ -1,4 +1,4 @@
-"""What kind of machine this is, as far as it decides how a model's numbers are rounded."""
+"""Describes this kind of machine by what decides how a model's numbers are rounded."""
 
 import platform
 from importlib.metadata import version
@@ -12,8 +12,8 @@ from fashion_mnist.errors import InputError
 RECORD = "docs/machine.json"
 
 LIBRARIES = ("keras", "numpy", "scikit-learn", "tensorflow")
-# From the widest vectors to the narrowest, as Linux names them. A processor with AVX-512 counts as
-# one with AVX2, which is all that `determinism` lets the training use: it gave the same bytes.
+# From the widest vectors to the narrowest, by their names in Linux. AVX-512 counts as AVX2, since
+# `determinism` limits the training to AVX2: both gave the same bytes.
 INSTRUCTION_SETS = ("avx2", "avx", "sse4_1", "asimd")
 
 
@@ -25,14 +25,14 @@ class Machine(BaseModel):
     system: str
     processor: str
     instruction_set: str
-    """That the training uses, or less if the processor has less."""
+    """Widest vectors that the training may use and the processor has."""
     threads: int
-    """That the training uses, whatever there are."""
+    """Threads of the training, on any number of cores."""
     libraries: dict[str, str]
 
 
 def flags(cpuinfo: str) -> set[str]:
-    """Return what the processor can do, as Linux names it, by the text of /proc/cpuinfo."""
+    """Return the processor's features, by their names in Linux, from the text of /proc/cpuinfo."""
     found: set[str] = set()
     for line in cpuinfo.splitlines():
         if line.lower().startswith(("flags", "features")):
@@ -56,10 +56,10 @@ def here() -> Machine:
 
 
 def recorded(root: Path) -> Machine | None:
-    """Return the kind of machine that made what is committed; None if nothing tells.
+    """Return the kind of machine that made the committed files; None without docs/machine.json.
 
     Raises:
-        InputError: The file that tells is damaged.
+        InputError: That file is damaged.
     """
     path = root / RECORD
     if not path.exists():
@@ -73,5 +73,5 @@ def recorded(root: Path) -> Machine | None:
 
 
 def record(root: Path) -> None:
-    """Write that it is this machine's kind that made what is committed."""
+    """Write that this kind of machine made the committed files."""
     files.write_metrics(root / RECORD, here().model_dump())

@@ -1,5 +1,6 @@
-"""Draws a comparison as one HTML file that needs no server and asks nothing of the network."""
+"""Draws a comparison as one HTML file that needs neither a server nor the network."""
 
+import argparse
 import base64
 import io
 from pathlib import Path
@@ -19,15 +20,22 @@ from fashion_mnist.data import idx
 from fashion_mnist.dataset import KEYS, NAMES
 from fashion_mnist.errors import InputError
 from repository.revisions import Revision
-from review import comparison_text
+from review import arguments, comparison, comparison_text
 from review.comparison import Comparison
 from review.evidence import Evidence
 from review.statistics import Answers
 
 RAW = Path("data/raw")
-# Both are legible on white and on black, and apart for the colour-blind.
+# Legible on white and on black, and distinct for colour-blind readers.
 COLOURS = ("#d9822b", "#3b8eea")
 DASHES = {"training": [1, 0], "validation": [4, 3]}
+# Columns of history.csv by the set that they are scores of.
+CURVES = {
+    "accuracy": "training",
+    "loss": "training",
+    "val_accuracy": "validation",
+    "val_loss": "validation",
+}
 HEIGHT = 260
 DASH_LEGEND = alt.Legend(
     title=None, symbolType="stroke", symbolStrokeColor="currentColor", symbolStrokeWidth=2
@@ -37,8 +45,12 @@ DASH_LEGEND = alt.Legend(
 class Picture(NamedTuple):
     """A test image whose answer changed.
 
-    kind is fixed, broken, or wrong where both answers are; label and answers are names of
-    classes, each answer with its confidence; image is a data URI, or None without the raw data.
+    kind: "fixed", "broken", or "wrong" if both answers are.
+    label: Name of the actual class.
+    before, after: Names of the predicted classes.
+    confidence: Confidence of both answers.
+    place: Place of the image in its source file.
+    image: Data URI; None without the raw data.
     """
 
     kind: str
@@ -51,9 +63,9 @@ class Picture(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """A confusion matrix: rows are actual classes, columns answers.
+    """A confusion matrix: rows are actual classes, columns predicted ones.
 
-    rows: pairs of count and shade, -1 to 1, of each cell: negative where more is bad.
+    rows: Count and shade of each cell; the shade is from -1 to 1, negative for more mistakes.
     """
 
     title: str
@@ -61,7 +73,7 @@ class Matrix(NamedTuple):
 
 
 def confusion(answers: Answers) -> NDArray[np.int64]:
-    """Return the count of each pair of actual class and answer, (10, 10) int64."""
+    """Return the count of each pair of actual and predicted class, (10, 10) int64."""
     cells = answers.labels * len(KEYS) + answers.predictions
     return np.bincount(cells, minlength=len(KEYS) ** 2).reshape(len(KEYS), len(KEYS))
 
@@ -72,7 +84,7 @@ def matrices(base: Evidence, head: Evidence) -> list[Matrix]:
     good = np.where(np.eye(len(KEYS), dtype=bool), 1, -1)
     support = before.sum(axis=1, keepdims=True)
     change = after - before
-    # The square root lets small counts be seen.
+    # The square root makes small counts visible.
     shades = [good * np.sqrt(counts / support) for counts in (before, after)]
     scale = max(1, np.abs(change).max())
     shades.append(good * np.sign(change) * np.sqrt(np.abs(change) / scale))
@@ -89,12 +101,12 @@ def matrices(base: Evidence, head: Evidence) -> list[Matrix]:
 
 
 def pictures(base: Evidence, head: Evidence, images: idx.Uint8 | None) -> list[Picture]:
-    """Return the test images whose answer changed, the surest new answers first.
+    """Return the test images whose answer changed, the most confident new answers first.
 
     Args:
         base: The older revision.
-        head: The newer one, scored on the same images.
-        images: Those of the source file that the test set was taken from (n, 28, 28), if there.
+        head: The newer revision, scored on the same images.
+        images: Images of the source file of the test set, (n, 28, 28) uint8; None without it.
     """
     old, new = base.answers, head.answers
     rows = np.flatnonzero(old.predictions != new.predictions)
@@ -118,16 +130,16 @@ def pictures(base: Evidence, head: Evidence, images: idx.Uint8 | None) -> list[P
 
 
 def raw_images(head: Evidence) -> idx.Uint8:
-    """Return the images of the file that the test set was taken from, (n, 28, 28) uint8.
+    """Return the images of the source file of the test set, (n, 28, 28) uint8.
 
     Raises:
-        InputError: The file is not there, or is not the one that the revision was made with.
+        InputError: The file is missing, or is not the one that the revision was made with.
     """
     name = "train" if head.parameters["split"]["role"] == "test" else "t10k"
     file = f"{name}-images-idx3-ubyte"
     path = head.revision.root / RAW / file
     if not path.exists():
-        raise InputError(f"{RAW / file} is not there (`dvc repro download` fetches it)")
+        raise InputError(f"{RAW / file} is missing: `dvc repro download` fetches it")
     pinned = head.parameters["download"]["files"].get(file, {}).get("sha256")
     if pinned and files.sha256(path) != pinned:
         raise InputError(f"{RAW / file} is not the file that params.yaml names")
@@ -144,42 +156,74 @@ def charts(base: Evidence, head: Evidence) -> dict[str, dict[str, Any]]:
         InputError: A revision's history or calibration is missing or damaged.
     """
     sides = base.revision, head.revision
-    names = [side.name for side in sides]
-    colour = alt.Color("revision:N", title=None).scale(domain=names, range=COLOURS)
+    colour = alt.Color("revision:N", title=None).scale(
+        domain=[side.name for side in sides], range=COLOURS
+    )
     history = _both(sides, "metrics/history.csv", ("epoch", "accuracy", "loss"))
-    columns = {
-        "accuracy": "training",
-        "loss": "training",
-        "val_accuracy": "validation",
-        "val_loss": "validation",
-    }
-    present = [name for name in columns if name in history]
-    epochs = sorted(history["epoch"].unique().tolist())
-    curves = history.melt(["revision", "epoch"], present, "column", "value").dropna()
-    curves["set"] = curves["column"].map(columns)
-    found = {}
-    for score in ("accuracy", "loss"):
-        own = curves[curves["column"].isin([score, f"val_{score}"])]
-        shared = alt.Chart(own).encode(
-            # Named one by one: left to itself the axis labels halves of few epochs, rounded.
-            alt.X("epoch:Q", axis=alt.Axis(format="d", values=epochs, labelOverlap=True)),
-            alt.Y("value:Q", title=score).scale(zero=False),
-            colour,
-            tooltip=["revision", "set", "epoch", alt.Tooltip("value", format=".4f")],
-        )
-        lines = shared.mark_line().encode(
-            alt.StrokeDash("set:N", legend=DASH_LEGEND).scale(
-                domain=list(DASHES), range=list(DASHES.values())
-            )
-        )
-        found[f"{score.capitalize()} by epoch"] = lines + shared.mark_circle(size=24, opacity=1)
-    found["Recall of each class"] = _recall_chart(base, head, colour)
     calibration = _both(sides, "metrics/calibration.csv", ("confidence", "accuracy", "images"))
+    found = {
+        "Accuracy by epoch": curves_chart(history, "accuracy", colour),
+        "Loss by epoch": curves_chart(history, "loss", colour),
+        "Recall of each class": recall_chart(base, head, colour),
+        "Reliability of the confidence": reliability_chart(calibration, colour),
+    }
+    return {
+        title: chart.properties(width="container", height=HEIGHT).to_dict()
+        for title, chart in found.items()
+    }
+
+
+def curves_chart(history: pd.DataFrame, score: str, colour: alt.Color) -> alt.LayerChart:
+    """Return the chart of a score by epoch, in training and, where known, in validation."""
+    columns = [name for name in (score, f"val_{score}") if name in history]
+    curves = history.melt(["revision", "epoch"], columns, "column", "value").dropna()
+    curves["set"] = curves["column"].map(CURVES)
+    # Listed one by one: by default the axis labels halves of few epochs, rounded.
+    epochs = sorted(history["epoch"].unique().tolist())
+    shared = alt.Chart(curves).encode(
+        alt.X("epoch:Q", axis=alt.Axis(format="d", values=epochs, labelOverlap=True)),
+        alt.Y("value:Q", title=score).scale(zero=False),
+        colour,
+        tooltip=["revision", "set", "epoch", alt.Tooltip("value", format=".4f")],
+    )
+    dash = alt.StrokeDash("set:N", legend=DASH_LEGEND).scale(
+        domain=list(DASHES), range=list(DASHES.values())
+    )
+    return shared.mark_line().encode(dash) + shared.mark_circle(size=24, opacity=1)
+
+
+def recall_chart(base: Evidence, head: Evidence, colour: alt.Color) -> alt.LayerChart:
+    """Return the chart of each class's recall, with its interval."""
+    rows = []
+    for side in (base, head):
+        counts = confusion(side.answers)
+        right, images = np.diag(counts), counts.sum(axis=1)
+        low, high = proportion_confint(right, images, method="wilson")
+        rows += [
+            {"revision": side.revision.name, "class": name, "recall": r, "low": a, "high": b}
+            for name, r, a, b in zip(NAMES, right / images, low, high, strict=True)
+        ]
+    numbers = [alt.Tooltip(name, format=".4f") for name in ("recall", "low", "high")]
+    shared = alt.Chart(pd.DataFrame(rows)).encode(
+        alt.Y("class:N", sort=list(NAMES), title=None),
+        alt.YOffset("revision:N", sort=[base.revision.name, head.revision.name]),
+        colour,
+        tooltip=["revision", "class", *numbers],
+    )
+    span = shared.mark_rule(strokeWidth=2).encode(
+        alt.X("low:Q", title="recall, 95% Wilson interval").scale(zero=False), alt.X2("high:Q")
+    )
+    return span + shared.mark_circle(size=60, opacity=1).encode(alt.X("recall:Q"))
+
+
+def reliability_chart(calibration: pd.DataFrame, colour: alt.Color) -> alt.LayerChart:
+    """Return the chart of accuracy by confidence, with the diagonal of perfect calibration."""
     diagonal = (
         alt.Chart(pd.DataFrame({"confidence": [0, 1], "accuracy": [0, 1]}))
         .mark_line(strokeDash=[2, 3], opacity=0.6, color="currentColor")
         .encode(alt.X("confidence:Q"), alt.Y("accuracy:Q"))
     )
+    numbers = [alt.Tooltip(name, format=".3f") for name in ("confidence", "accuracy")]
     bins = (
         alt.Chart(calibration)
         .mark_line(point=alt.OverlayMarkDef(size=24), strokeWidth=2)
@@ -187,19 +231,10 @@ def charts(base: Evidence, head: Evidence) -> dict[str, dict[str, Any]]:
             alt.X("confidence:Q").scale(domain=[0, 1]),
             alt.Y("accuracy:Q").scale(domain=[0, 1]),
             colour,
-            tooltip=[
-                "revision",
-                alt.Tooltip("confidence", format=".3f"),
-                alt.Tooltip("accuracy", format=".3f"),
-                "images",
-            ],
+            tooltip=["revision", *numbers, "images"],
         )
     )
-    found["Reliability of the confidence"] = diagonal + bins
-    return {
-        title: chart.properties(width="container", height=HEIGHT).to_dict()
-        for title, chart in found.items()
-    }
+    return diagonal + bins
 
 
 def render(base: Evidence, head: Evidence, found: Comparison) -> str:
@@ -233,40 +268,45 @@ def render(base: Evidence, head: Evidence, found: Comparison) -> str:
     )
 
 
-def _recall_chart(base: Evidence, head: Evidence, colour: alt.Color) -> alt.LayerChart:
-    rows = []
-    for side in (base, head):
-        counts = confusion(side.answers)
-        right, images = np.diag(counts), counts.sum(axis=1)
-        low, high = proportion_confint(right, images, method="wilson")
-        rows += [
-            {"revision": side.revision.name, "class": name, "recall": r, "low": a, "high": b}
-            for name, r, a, b in zip(NAMES, right / images, low, high, strict=True)
-        ]
-    tooltip = [
-        "revision",
-        "class",
-        *(alt.Tooltip(c, format=".4f") for c in ("recall", "low", "high")),
-    ]
-    shared = alt.Chart(pd.DataFrame(rows)).encode(
-        alt.Y("class:N", sort=list(NAMES), title=None),
-        alt.YOffset("revision:N", sort=[base.revision.name, head.revision.name]),
-        colour,
-        tooltip=tooltip,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    arguments.add_revisions(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("report.html"),
+        help="file to write (default: %(default)s)",
     )
-    span = shared.mark_rule(strokeWidth=2).encode(
-        alt.X("low:Q", title="recall, 95% Wilson interval").scale(zero=False), alt.X2("high:Q")
-    )
-    return span + shared.mark_circle(size=60, opacity=1).encode(alt.X("recall:Q"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report, print the verdict, and return the exit code.
+
+    Raises:
+        InputError: See `arguments.sides`, `comparison.compare` and `render`.
+    """
+    base, head = arguments.sides(args)
+    found = comparison.compare(base, head)
+    html = render(base, head, found)
+    with files.new_file(args.output) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    print(f"{comparison_text.headline(found)}: {args.output}")
+    return 0 if found.accepted else 1
 
 
 def _both(sides: tuple[Revision, Revision], path: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return the rows of a table of both revisions, with the name of theirs in column `revision`.
+
+    Raises:
+        InputError: A table is missing, damaged, or has not all `columns`.
+    """
     tables = []
     for side in sides:
         try:
             table = pd.read_csv(io.StringIO(side.read(path)))
         except ValueError as error:
-            raise InputError(f"{side.name}: {path} is no table: {error}") from error
+            raise InputError(f"{side.name}: {path} is not CSV: {error}") from error
         absent = [name for name in columns if name not in table]
         if absent:
             raise InputError(f"{side.name}: {path} has no column {absent[0]}")

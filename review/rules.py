@@ -1,4 +1,7 @@
-"""What a change must keep to be accepted: section `review` of params.yaml, which no stage reads."""
+"""Rules that a change must keep to be accepted: section `review` of params.yaml.
+
+No stage reads that section.
+"""
 
 from typing import Any
 
@@ -9,14 +12,14 @@ from fashion_mnist.params import Section, explain
 
 
 class Floors(Section):
-    """Lowest values that are accepted."""
+    """Lowest accepted values."""
 
     accuracy: float = Field(ge=0, le=1)
     class_recall: float = Field(ge=0, le=1)
 
 
 class Growth(Section):
-    """Highest ratios of the new cost to the old one that are accepted."""
+    """Highest accepted ratios of the new cost to the old one."""
 
     parameters: float = Field(gt=0)
     flops: float = Field(gt=0)
@@ -28,28 +31,25 @@ class Rules(Section):
     alpha:
         Significance level of each test; intervals have the level 1 - alpha.
     margin:
-        Accuracy that may be lost: the interval of its change must not reach below minus that
-        (a test of non-inferiority).
-    inbox:
-        Where `retrain` looks for batches: a folder, or a URL that fsspec knows.
-    agreement:
-        Share of a batch's labels that the model must agree with, before anything is trained on
-        it. Shuffled labels have about a tenth.
+        Accuracy that may be lost: the lower bound of the change in accuracy must be at least
+        -margin (a test of non-inferiority).
     """
 
     alpha: float = Field(gt=0, lt=0.5)
     margin: float = Field(ge=0, lt=1)
     floors: Floors
     growth: Growth
-    inbox: str = "data/inbox"
-    agreement: float = Field(default=0.5, ge=0, le=1)
 
 
 def read(parameters: dict[str, Any], name: str) -> Rules:
-    """Return section `review` of a parameter file; `name` says whose it is.
+    """Return section `review` of a parameter file.
+
+    Args:
+        parameters: Content of the file.
+        name: Name of its revision, for messages.
 
     Raises:
-        InputError: It is missing, or keys in it are wrong; every such key is named.
+        InputError: The section is missing, or keys in it are invalid; every such key is named.
     """
     section = parameters.get("review")
     if section is None:

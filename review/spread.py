@@ -1,15 +1,17 @@
-"""Trains the recipe with several seeds, to know how much of a difference is chance.
+"""Trains the recipe with several seeds, to measure how much of a difference is noise.
 
-Each seed is trained by `dvc repro` in a clone of its own that shares DVC's cache, so that the data
-stages are not run again and the working tree stays as it is. The scores of finished seeds are kept
-in .dvc/tmp, so that an interrupted run goes on. (DVC's run cache would not do: it leaves out stages
+`dvc repro` trains each seed in its own clone that shares DVC's cache, so that the data stages do
+not run again and the working tree stays as it is. The scores of finished seeds are kept in
+.dvc/tmp, so that an interrupted run resumes. (DVC's run cache cannot do this: it leaves out stages
 with an uncached output that is neither metrics nor plots.)
 """
 
+import argparse
 import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,15 @@ from fashion_mnist.errors import InputError
 from fashion_mnist.params import Section, explain
 from repository import clones, dvc_lock, revisions
 from repository.commands import dvc
-from repository.revisions import Revision
-from review import evidence
+from review import arguments, evidence
 from review.evidence import Evidence
 
+KEPT = ".dvc/tmp/spread"
 LEVEL = 0.95
 
 
 class Score(Section):
-    """A score over the seeds, with the interval of its mean by Student's t."""
+    """A score over the seeds, with the interval of its mean from Student's t."""
 
     mean: float
     standard_deviation: float = Field(ge=0)
@@ -41,13 +43,13 @@ class Score(Section):
 
 
 class Spread(Section):
-    """What metrics/spread.json holds: the scores of evaluate.json over several seeds.
+    """Content of metrics/spread.json: the scores of evaluate.json over several seeds.
 
-    recipe:
-        What `recipe` returned of the revision, so that scores of another one are not used.
+    fingerprint:
+        See `fingerprint`: the scores of a different recipe are not used.
     """
 
-    recipe: str
+    fingerprint: str
     accuracy: Score
     macro_f1: Score
     loss: Score
@@ -55,11 +57,11 @@ class Spread(Section):
     brier_score: Score
 
 
-SCORES = [name for name in Spread.model_fields if name != "recipe"]
+SCORES = [name for name in Spread.model_fields if name != "fingerprint"]
 
 
-def recipe(parameters: dict[str, Any], lock: dict[str, Any]) -> str:
-    """Return a hash of all that the scores depend on except the seed of the training.
+def fingerprint(parameters: dict[str, Any], lock: dict[str, Any]) -> str:
+    """Return a hash of everything that the scores depend on except the seed of the training.
 
     Raises:
         InputError: A section or a stage is missing.
@@ -68,7 +70,7 @@ def recipe(parameters: dict[str, Any], lock: dict[str, Any]) -> str:
         sections = {name: dict(parameters[name]) for name in ("train", "evaluate")}
         dependencies = dvc_lock.dependencies(lock, "train")
         dependencies |= dvc_lock.dependencies(lock, "evaluate")
-        del sections["train"]["seed"], dependencies["data/model/model.keras"]
+        del sections["train"]["seed"], dependencies[dvc_lock.MODEL]
     except KeyError as error:
         raise InputError(f"params.yaml or dvc.lock has no {error}") from error
     text = json.dumps([sections, dependencies], sort_keys=True)
@@ -76,7 +78,7 @@ def recipe(parameters: dict[str, Any], lock: dict[str, Any]) -> str:
 
 
 def find(side: Evidence) -> Spread | None:
-    """Return what a revision's metrics/spread.json holds, None if it has no such file.
+    """Return the content of a revision's metrics/spread.json; None if it has no such file.
 
     Raises:
         InputError: The file is damaged.
@@ -95,14 +97,16 @@ def find(side: Evidence) -> Spread | None:
 def summary(values: dict[str, float]) -> Score:
     """Return mean, standard deviation and 95% interval of a score by seed, two or more."""
     numbers = np.array(list(values.values()))
-    error = float(stats.sem(numbers))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(numbers) - 1)) * error
-    mean = float(numbers.mean())
+    mean, error = float(numbers.mean()), float(stats.sem(numbers))
+    # Of equal scores SciPy's interval is not a number.
+    low, high = (
+        stats.t.interval(LEVEL, len(numbers) - 1, loc=mean, scale=error) if error else (mean, mean)
+    )
     return Score(
         mean=mean,
         standard_deviation=float(numbers.std(ddof=1)),
-        low=mean - half,
-        high=mean + half,
+        low=float(low),
+        high=float(high),
         seeds=values,
     )
 
@@ -110,7 +114,7 @@ def summary(values: dict[str, float]) -> Score:
 def welch(before: Score, after: Score, level: float) -> dict[str, float]:
     """Return the difference of two means, its interval (low, high) and p by Welch's t-test (1947).
 
-    If no seed makes a difference in either, the interval has no width and p is 0 or 1.
+    If neither score varies over the seeds, the interval has no width and p is 0 or 1.
     """
     difference = after.mean - before.mean
     old, new = (list(score.seeds.values()) for score in (before, after))
@@ -127,67 +131,101 @@ def welch(before: Score, after: Score, level: float) -> dict[str, float]:
     }
 
 
-def train(root: Path, commit: str, seed: int, kept: Path) -> dict[str, float]:
-    """Run the pipeline of a commit with another seed of the training and return its scores.
-
-    Args:
-        root: Top folder of the repository.
-        commit: What to run.
-        seed: Of the training.
-        kept: File that its scores are kept in; nothing is run if it is there.
-
-    Raises:
-        InputError: The pipeline failed; its output was printed.
-    """
-    scores: dict[str, float]
-    if kept.exists():
-        scores = json.loads(kept.read_text(encoding="utf-8"))
-        return scores
-    folder = kept.with_suffix("")
-    with clones.clone(root, commit, folder):
-        clones.restore(root, folder)
-        recipes.rewrite(folder / "params.yaml", {"train": {"seed": seed}})
-        dvc("repro", "dvc.yaml:evaluate", cwd=folder)
-        found = Revision(folder, f"seed {seed}", None).json(evidence.SCORES)
-    scores = {name: found[name] for name in SCORES}
-    files.write_metrics(kept, scores)
-    return scores
-
-
 def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None) -> Spread:
-    """Train the commit that is checked out with seeds 1 to `seeds` and write metrics/spread.json.
+    """Train the current commit with seeds 1 to `seeds` and write metrics/spread.json.
 
     Args:
         folder: Somewhere in the repository.
-        seeds: How many, 2 or more.
+        seeds: Number of seeds, 2 or more.
         jobs: Trainings at a time; None for as many as the processor has room for.
-        kept: Folder for the scores of finished seeds, so that an interrupted run goes on; None for
-            one in .dvc/tmp.
+        kept: Folder for the scores of finished seeds, from which an interrupted run resumes; None
+            for one in .dvc/tmp.
 
     Raises:
-        InputError: Files that git tracks were changed, or a training failed; nothing is written.
+        InputError: Tracked files have changes, or a training failed; nothing is written.
     """
     root = revisions.root(folder)
     if not revisions.clean(root, evidence.SPREAD):
-        raise InputError("the working tree has changes, and the spread is that of a commit: commit")
+        raise InputError("the working tree has changes, but a spread is of a commit: commit first")
     head = evidence.gather(revisions.resolve(root, "HEAD"))
-    commit = head.revision.commit or ""
-    if jobs is None:
-        jobs = max(1, (os.cpu_count() or 1) // determinism.THREADS)
-    name = recipe(head.parameters, head.lock)
-    place = (kept or root / ".dvc/tmp/spread") / name
-
-    def scores_of(seed: int) -> dict[str, float]:
-        return train(root, commit, seed, place / f"{seed}.json")
-
-    with ThreadPoolExecutor(jobs) as pool:
-        scores = list(pool.map(scores_of, range(1, seeds + 1)))
+    name = fingerprint(head.parameters, head.lock)
+    score = partial(
+        _kept_or_trained, root, head.revision.commit or "", (kept or root / KEPT) / name
+    )
+    with ThreadPoolExecutor(jobs or _room()) as pool:
+        scores = dict(enumerate(pool.map(score, range(1, seeds + 1)), 1))
     found = Spread(
-        recipe=name,
+        fingerprint=name,
         **{
-            score: summary({f"seed_{seed}": one[score] for seed, one in enumerate(scores, 1)})
+            score: summary({f"seed_{seed}": one[score] for seed, one in scores.items()})
             for score in SCORES
         },
     )
     files.write_metrics(root / evidence.SPREAD, found.model_dump())
     return found
+
+
+def train(root: Path, commit: str, seed: int, folder: Path) -> dict[str, float]:
+    """Run the pipeline of a commit with a seed of the training, in a clone, and return its scores.
+
+    Args:
+        root: Top folder of the repository.
+        commit: Hash of the commit.
+        seed: Seed of the training.
+        folder: Where to put the clone, which is removed again.
+
+    Raises:
+        InputError: The pipeline failed; its output was printed.
+    """
+    with clones.clone(root, commit, folder):
+        clones.restore(root, folder)
+        recipes.rewrite(folder / "params.yaml", {"train": {"seed": seed}})
+        dvc("repro", "dvc.yaml:evaluate", cwd=folder)
+        scores = revisions.working_tree(folder, f"seed {seed}").json(evidence.SCORES)
+    return {name: scores[name] for name in SCORES}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument(
+        "--seeds",
+        type=arguments.at_least(2),
+        default=5,
+        help="number of seeds (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=arguments.at_least(1),
+        help="trainings at a time (default: as many as the processor has room for)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure the spread, print it, and return the exit code.
+
+    Raises:
+        InputError: See `measure`.
+    """
+    found = measure(Path(), args.seeds, args.jobs)
+    for name in SCORES:
+        score: Score = getattr(found, name)
+        print(
+            f"{name}: mean {score.mean:.4f} ({score.low:.4f} to {score.high:.4f}), "
+            f"standard deviation {score.standard_deviation:.4f}, {len(score.seeds)} seeds"
+        )
+    print(f"written to {evidence.SPREAD}: commit it")
+    return 0
+
+
+def _kept_or_trained(root: Path, commit: str, kept: Path, seed: int) -> dict[str, float]:
+    """Return the scores of a seed, which are kept as a file in the folder `kept`."""
+    path = kept / f"{seed}.json"
+    if not path.exists():
+        files.write_metrics(path, train(root, commit, seed, kept / str(seed)))
+    scores: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    return scores
+
+
+def _room() -> int:
+    """Return how many trainings can run at a time without sharing cores."""
+    return max(1, (os.cpu_count() or 1) // determinism.THREADS)

@@ -1,10 +1,11 @@
-"""Two models' answers to the same images: differences, their intervals, and tests.
+"""Exact tests and intervals for two models' answers to the same images: every p value is from here.
 
-All is paired: both models saw each image, so what makes an image easy or hard cancels out.
+All are paired: both models saw each image, so how hard an image is cancels out. (Welch's test of
+two recipes over several seeds is in `spread`.)
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +13,21 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_test
 from statsmodels.stats.multitest import multipletests
 
+from review.json_result import JsonResult
+
 RESAMPLES = 1000
 SEED = 0
-BOOTSTRAPPED = ("macro_f1", "loss", "expected_calibration_error")
 
 Right = NDArray[np.bool_]
 
 
 class Answers(NamedTuple):
-    """What a model answered to n images.
+    """A model's answers to n images.
 
-    labels and predictions (n,) int64, counted from 0; confidence and label_probability (n,)
-    float64: the probabilities of the predicted and of the true class.
+    labels, predictions:
+        Classes, counted from 0, (n,) int64.
+    confidence, label_probability:
+        Probabilities of the predicted and of the true class, (n,) float64.
     """
 
     labels: NDArray[np.int64]
@@ -38,41 +42,43 @@ class Answers(NamedTuple):
         return right
 
 
-class McNemar(NamedTuple):
-    """Images that only the new model gets right, those that only the old one does, exact p."""
+class McNemarTest(JsonResult):
+    """McNemar's exact test of equal accuracy."""
 
     fixed: int
+    """Images that only the new model gets right."""
     broken: int
+    """Images that only the old model gets right."""
     p: float
 
 
 class Interval(NamedTuple):
-    """Both ends of a confidence interval."""
+    """A confidence interval."""
 
     low: float
     high: float
 
 
-def mcnemar(before: Right, after: Right) -> McNemar:
+def mcnemar(before: Right, after: Right) -> McNemarTest:
     """Test whether two models are right equally often, by the exact test of McNemar (1947).
 
     Args:
         before: Whether the old model is right, (n,).
-        after: Whether the new one is, (n,).
+        after: Whether the new model is right, (n,).
     """
     fixed, broken = int((after & ~before).sum()), int((before & ~after).sum())
-    # Only the disagreements count; with none, the two are equal.
+    # Only disagreements count; with none, the two are equal.
     table = [[0, broken], [fixed, 0]]
     p = float(mcnemar_test(table, exact=True).pvalue) if fixed + broken else 1.0
-    return McNemar(fixed, broken, p)
+    return McNemarTest(fixed=fixed, broken=broken, p=p)
 
 
 def accuracy_interval(fixed: int, broken: int, images: int, level: float) -> Interval:
-    """Return the interval of the change in accuracy that agrees with the exact test.
+    """Return the interval of the change in accuracy that agrees with McNemar's exact test.
 
-    Given how many answers changed between right and wrong, the number of fixed ones is binomial.
-    The exact interval of its share (Clopper and Pearson 1934), as a difference of accuracies,
-    leaves out zero exactly when the test rejects equality at 1 - `level`.
+    Of the images that are fixed or broken, the number of fixed ones is binomial. The exact
+    interval of their share (Clopper and Pearson 1934), as a difference of accuracies, excludes
+    zero exactly when the test rejects equality at 1 - `level`.
     """
     changed = fixed + broken
     if not changed:
@@ -82,12 +88,15 @@ def accuracy_interval(fixed: int, broken: int, images: int, level: float) -> Int
 
 
 def smallest_difference(changed: int, images: int, alpha: float) -> float:
-    """Return the smallest change in accuracy that the exact test would have called significant.
+    """Return the smallest change in accuracy that McNemar's exact test could have detected.
 
-    With as many answers as here that changed between right and wrong; where that is too few for
-    any significance, with the fewest that suffice.
+    Args:
+        changed: Number of images that are fixed or broken; if too few for any significance, the
+            fewest that suffice are assumed.
+        images: Number of images in the test set.
+        alpha: Significance level.
     """
-    # All on one side, n changes have the p 2 * 0.5**n.
+    # If all n are fixed, p = 2 * 0.5**n.
     fewest = math.floor(1 - math.log2(alpha)) + 1
     changed = max(changed, fewest)
     broken = np.arange(changed // 2 + 1)
@@ -95,82 +104,83 @@ def smallest_difference(changed: int, images: int, alpha: float) -> float:
     return float((changed - 2 * broken[significant].max()) / images)
 
 
-def by_class(before: Answers, after: Answers, classes: int) -> list[McNemar]:
-    """Return McNemar's test of each class's recall, p corrected for so many tests (Holm 1979)."""
+def by_class(before: Answers, after: Answers, classes: int) -> list[McNemarTest]:
+    """Return McNemar's test of each class's recall, p corrected for all classes (Holm 1979)."""
     tests = []
     for label in range(classes):
         own = before.labels == label
         tests.append(mcnemar(before.right[own], after.right[own]))
     _, corrected, _, _ = multipletests([test.p for test in tests], method="holm")
-    return [test._replace(p=float(p)) for test, p in zip(tests, corrected, strict=True)]
+    return [
+        test.model_copy(update={"p": float(p)}) for test, p in zip(tests, corrected, strict=True)
+    ]
 
 
 def scores(answers: Answers, bins: int, classes: int) -> dict[str, float]:
-    """Return macro F1, loss (nats) and expected calibration error with so many bins."""
-    values = _Scores(answers, bins, classes)(np.ones(len(answers.labels)))
-    return dict(zip(BOOTSTRAPPED, map(float, values), strict=True))
+    """Return macro F1, loss (nats) and expected calibration error, as in metrics/evaluate.json.
+
+    Args:
+        answers: Answers to n images.
+        bins: Number of bins of the calibration error, equally wide.
+        classes: Number of classes; F1 of one that is neither a label nor a prediction is 0.
+    """
+    return _Scorer(answers, bins, classes).scores(np.ones(len(answers.labels)))
 
 
 def bootstrap(
     before: Answers, after: Answers, bins: tuple[int, int], classes: int, level: float
 ) -> dict[str, Interval]:
-    """Return intervals of the change in macro F1, loss and expected calibration error.
+    """Return intervals of the change in each of `scores`.
 
-    Images are drawn with replacement, the same ones for both models; the ends are percentiles of
-    1000 draws (Efron and Tibshirani 1993).
+    Images are drawn with replacement, the same ones for both models; the ends are percentiles
+    over the resamples (Efron and Tibshirani 1993).
 
     Args:
-        before: Answers of the old model.
-        after: Answers of the new one to the same images.
-        bins: Of the calibration error, of either.
-        classes: How many there are.
-        level: Share of the draws in the interval.
+        before: Answers of the old model to n images.
+        after: Answers of the new model to the same images.
+        bins: Number of bins of the calibration error, for the old and the new model.
+        classes: Number of classes.
+        level: Share of the resamples inside the interval.
     """
-    old, new = (
-        _Scores(side, count, classes) for side, count in zip((before, after), bins, strict=True)
-    )
-
-    def change(rows: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
-        drawn = np.moveaxis(rows, axis, -1)
-        counts = np.apply_along_axis(np.bincount, -1, drawn, minlength=len(before.labels))
-        return new(counts) - old(counts)
-
-    result = stats.bootstrap(
-        (np.arange(len(before.labels)),),
-        change,
-        n_resamples=RESAMPLES,
-        batch=100,
-        vectorized=True,
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(SEED),
-    )
-    ends = zip(*result.confidence_interval, strict=True)
-    return {
-        name: Interval(float(low), float(high))
-        for name, (low, high) in zip(BOOTSTRAPPED, ends, strict=True)
-    }
+    images = len(before.labels)
+    old, new = _Scorer(before, bins[0], classes), _Scorer(after, bins[1], classes)
+    random = np.random.default_rng(SEED)
+    changes: dict[str, list[float]] = {}
+    for _ in range(RESAMPLES):
+        drawn = random.integers(images, size=images)
+        counts = np.bincount(drawn, minlength=images).astype(np.float64)
+        old_scores, new_scores = old.scores(counts), new.scores(counts)
+        for name, value in new_scores.items():
+            changes.setdefault(name, []).append(value - old_scores[name])
+    ends = (1 - level) / 2, (1 + level) / 2
+    return {name: Interval(*np.quantile(found, ends).tolist()) for name, found in changes.items()}
 
 
-class _Scores:
-    """The scores of many resamples at once: each is linear in how often an image was drawn."""
+class _Scorer:
+    """Scores of answers to n images, each counted any number of times.
+
+    What each image adds, (n,): its cell of the confusion matrix, loss, bin of the calibration
+    error, and `excess`, the amount by which being right exceeds the confidence.
+    """
 
     def __init__(self, answers: Answers, bins: int, classes: int) -> None:
-        images, rows = len(answers.labels), np.arange(len(answers.labels))
-        self.classes, self.images = classes, images
-        self.columns = np.zeros((images, 3 * classes + 1 + bins))
-        self.columns[rows, answers.labels] = 1
-        self.columns[rows, classes + answers.predictions] = 1
-        self.columns[rows, 2 * classes + answers.labels] = answers.right
-        # A probability is rounded to six digits, so zero may be anything below half a millionth.
-        self.columns[:, 3 * classes] = -np.log(np.maximum(answers.label_probability, 5e-7))
-        box = np.minimum((answers.confidence * bins).astype(np.int64), bins - 1)
-        self.columns[rows, 3 * classes + 1 + box] = answers.right - answers.confidence
+        self.classes = classes
+        self.cell = answers.labels * classes + answers.predictions
+        # Probabilities have six digits, so zero is anything below half a millionth.
+        self.loss = -np.log(np.maximum(answers.label_probability, 5e-7))
+        self.bin = np.minimum((answers.confidence * bins).astype(np.int64), bins - 1)
+        self.excess = answers.right - answers.confidence
 
-    def __call__(self, counts: NDArray[Any]) -> NDArray[np.float64]:
-        sums = counts @ self.columns
-        actual, predicted, hits, rest = np.split(sums, np.arange(1, 4) * self.classes, axis=-1)
-        total = actual + predicted
-        f1 = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0).mean(axis=-1)
-        error = np.abs(rest[..., 1:]).sum(axis=-1)
-        return np.stack([f1, rest[..., 0] / self.images, error / self.images])
+    def scores(self, counts: NDArray[np.float64]) -> dict[str, float]:
+        """Return the scores where each image counts that often, (n,)."""
+        shape = self.classes, self.classes
+        confusion = np.bincount(self.cell, counts, math.prod(shape)).reshape(shape)
+        members = confusion.sum(axis=0) + confusion.sum(axis=1)
+        f1 = 2 * confusion.diagonal() / np.maximum(members, 1)
+        excess = np.bincount(self.bin, counts * self.excess)
+        images = counts.sum()
+        return {
+            "macro_f1": float(f1.mean()),
+            "loss": float(counts @ self.loss / images),
+            "expected_calibration_error": float(np.abs(excess).sum() / images),
+        }

@@ -1,44 +1,37 @@
-"""Checks that what is committed belongs together: code, parameters, dvc.lock, metrics, answers.
+"""Checks that committed files are consistent: code, parameters, dvc.lock, metrics and predictions.
 
-`dvc status` compares the working tree with dvc.lock, but calls a stage changed for the mere absence
-of its data, does not compare the hashes in dvc.lock with one another, and does not know that
+`dvc status` compares the working tree with dvc.lock. But it reports a stage as changed when only
+its data is absent, does not compare the hashes in dvc.lock with each other, and does not know that
 metrics follow from predictions.
 """
 
-import json
-import subprocess
-import sys
-from collections.abc import Mapping
+import argparse
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from fashion_mnist.errors import InputError
-from repository import dvc_lock, revisions
+from repository import dvc_lock, dvc_status, revisions
+from repository.dvc_lock import LOCK, PUBLISHED, Stages
+from repository.dvc_status import ABSENT, UNCHANGED, Status
 from repository.revisions import Revision
-from review import card, evidence
-
-PIPELINES = {"dvc.yaml": "dvc.lock", "published/dvc.yaml": "published/dvc.lock"}
-# What `dvc status` says of data that this clone does not have.
-ABSENT = ("deleted", "not in cache")
+from review import card, evidence, machine, output_list, rerun, staleness
+from review.json_result import JsonResult
+from review.output_list import Row
 
 State = Literal["current", "absent", "stale", "changed"]
-LEGEND = {
-    "current": "there, and what dvc.lock names",
-    "absent": "not in this clone, nothing to check",
-    "stale": "made by a stage that has changed since",
-    "changed": "there, and not what dvc.lock names",
+SHOWN = 3  # reasons of a stage on a terminal
+COLOURS = {"current": "green", "absent": "dim", "stale": "red", "changed": "red"}
+FAULTS = {
+    "stale": "its stage has changed since it wrote this output",
+    "changed": f"it is not the file that {LOCK} names",
 }
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Artifact(_Result):
+class CheckedOutput(JsonResult):
     """An output of a stage."""
 
     path: str
@@ -47,166 +40,158 @@ class Artifact(_Result):
     reasons: list[str]
 
 
-class Verification(_Result):
+class Verification(JsonResult):
     """What `python -m review verify --json` prints."""
 
     verified: bool
-    artifacts: list[Artifact]
+    outputs: list[CheckedOutput]
     disagreements: list[str]
+    """Contradictions between parameters, dvc.lock, metrics and predictions."""
+    warnings: list[str]
+    """Findings that leave the rest verified."""
 
 
-def verify(root: Path, names: list[str]) -> Verification:
-    """Check the working tree of a repository.
+def verify(root: Path, names: list[str], published: bool = False) -> Verification:
+    """Check a pipeline in the working tree.
 
     Args:
-        root: Its top folder.
+        root: Top folder of the repository.
         names: Stages to check; none for all.
+        published: Check the pipeline of the published systems instead of the main one.
 
     Raises:
         InputError: There is no such stage, or DVC cannot read the pipeline.
     """
-    tree = Revision(root, "working tree", None)
-    entries = lock_entries(root)
-    status = _status(root, [yaml for yaml in PIPELINES if (root / yaml).exists()])
-    unknown = [name for name in names if name not in entries | status]
-    if unknown:
-        raise InputError(f"no stage '{unknown[0]}', expected one of {', '.join(entries)}")
-    tracked = revisions.tracked(root)
-    reasons = _stale(entries, status, tree)
-    artifacts = []
-    for name in dict.fromkeys([*entries, *status]):
-        if names and name not in names:
-            continue
-        outputs = _reported(status.get(name, []), "changed outs")
-        for path in dvc_lock.outputs(entries, name) or outputs:
-            state, why = _state(path, outputs.get(path), path in tracked, reasons.get(name, []))
-            artifacts.append(Artifact(path=path, stage=name, state=state, reasons=why))
-    disagreements = []
-    if not names or "evaluate" in names:
-        try:
-            said = evidence.gather(tree)
-            if card.CARD in tree.files("metrics") and tree.read(card.CARD) != card.render(said):
-                disagreements.append(f"{card.CARD} is not what `python -m review card` writes")
-        except InputError as error:
-            disagreements.append(str(error))
-    bad = any(artifact.state in ("stale", "changed") for artifact in artifacts)
+    tree = revisions.working_tree(root / PUBLISHED if published else root)
+    lock, status = _lock(tree), dvc_status.read(tree.root)
+    dvc_lock.check_names(names, [*lock, *status])
+    # The published systems start from what the main pipeline downloads.
+    sources = staleness.sources_of(_lock(revisions.working_tree(root)), "../") if published else {}
+    reasons = staleness.stale_stages(lock, status, sources | staleness.sources_of(lock), tree)
+    outputs = [
+        output
+        for output in _outputs(lock, status, reasons, revisions.tracked(tree.root))
+        if not names or output.stage in names
+    ]
+    disagreements: list[str] = []
+    warnings: list[str] = []
+    if not published and (not names or "evaluate" in names):
+        disagreements, warnings = _contents(tree)
+    faults = any(output.state in FAULTS for output in outputs)
     return Verification(
-        verified=not (bad or disagreements), artifacts=artifacts, disagreements=disagreements
+        verified=not (faults or disagreements),
+        outputs=outputs,
+        disagreements=disagreements,
+        warnings=warnings,
     )
 
 
-def lock_entries(root: Path) -> dict[str, Any]:
-    """Return what dvc.lock says of each stage, that of published/ by `published/dvc.yaml:name`."""
-    tree = Revision(root, "working tree", None)
-    found: dict[str, Any] = {}
-    for yaml, lock in PIPELINES.items():
-        if (root / lock).exists():
-            prefix = "" if yaml == "dvc.yaml" else f"{yaml}:"
-            stages = dvc_lock.stages(tree, lock)
-            found |= {f"{prefix}{name}": entry for name, entry in stages.items()}
-    return found
-
-
-def terminal(found: Verification, console: Console) -> None:
-    """Print the artifacts as a table, then what does not agree."""
-    table = Table("artifact", "stage", "state", "why", box=None, header_style="bold")
-    for column in table.columns:
-        column.overflow = "fold"
-    colours = {"current": "green", "absent": "dim", "stale": "red", "changed": "red"}
-    said = None
-    for item in found.artifacts:
-        why = "; ".join(item.reasons) if (item.stage, item.reasons) != said else ""
-        said = item.stage, item.reasons
-        state = f"[{colours[item.state]}]{item.state}[/]"
-        table.add_row(item.path, item.stage, state, why)
-    console.print(table)
-    for state in dict.fromkeys(item.state for item in found.artifacts):
-        console.print(f"{state}: {LEGEND[state]}", highlight=False)
-    for disagreement in found.disagreements:
-        console.print(f"does not agree: {disagreement}", style="red", highlight=False)
+def terminal(found: Verification, console: Console, everything: bool = False) -> None:
+    """Print the outputs that are stale or changed, or all of them, then counts and the result."""
+    rows = [Row(item.state, item.path, item.stage, _brief(item.reasons)) for item in found.outputs]
+    output_list.show(rows, COLOURS, FAULTS, console, everything)
+    for line in found.disagreements:
+        console.print(Text(f"inconsistent: {line}", "red"))
+    for line in found.warnings:
+        console.print(Text(f"warning: {line}", "yellow"))
     console.print("verified" if found.verified else "not verified", style="bold")
 
 
-def _status(root: Path, files: list[str]) -> dict[str, list[Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json", *files],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument(
+        "--published", action="store_true", help="the pipeline of the published systems instead"
     )
-    if done.returncode:
-        raise InputError(" ".join(done.stderr.split()) or "dvc status failed")
-    found: dict[str, list[Any]] = json.loads(done.stdout)
-    return found
+    parser.add_argument(
+        "--stages", nargs="+", default=[], metavar="stage", help="some stages (default: all)"
+    )
+    parser.add_argument("--all", action="store_true", help="list every output, not only faults")
+    parser.add_argument(
+        "--rerun",
+        action="store_true",
+        help="run the stages of the commit from scratch in a clone, and compare the bytes",
+    )
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help=f"with --rerun: if every byte is the same, write {machine.RECORD}",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _reported(items: list[Any], key: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for item in items:
-        if isinstance(item, Mapping):
-            found |= item.get(key, {})
-    return found
+def run(args: argparse.Namespace) -> int:
+    """Check or rerun a pipeline, print the result, and return the exit code.
+
+    Raises:
+        InputError: See `verify` and `rerun.rerun`.
+    """
+    if args.record and (args.stages or args.published or not args.rerun):
+        raise InputError("--record: only with --rerun, of all stages of the main pipeline")
+    root = revisions.root(Path())
+    if args.rerun:
+        return _rerun(root, args)
+    found = verify(root, args.stages, args.published)
+    if args.json:
+        print(found.model_dump_json(indent=2))
+    else:
+        terminal(found, Console(), args.all)
+    return 0 if found.verified else 1
 
 
-def _state(path: str, said: str | None, tracked: bool, stale: list[str]) -> tuple[State, list[str]]:
-    if stale:
-        return "stale", stale
-    if said is not None and (tracked or said not in ABSENT):
-        return "changed", ["missing"] if said in ABSENT else []
-    return ("absent" if said else "current"), []
+def _rerun(root: Path, args: argparse.Namespace) -> int:
+    found = rerun.rerun(root, args.stages, args.published)
+    if args.json:
+        print(found.model_dump_json(indent=2))
+    else:
+        rerun.terminal(found, Console(), args.all)
+    if args.record:
+        rerun.record(root, found)
+    return 0 if found.reproduced else 1
 
 
-def _stale(
-    entries: Mapping[str, Any], status: Mapping[str, list[Any]], tree: Revision
-) -> dict[str, list[str]]:
-    """Return why the outputs of a stage are not those of the pipeline as it is, by stage."""
-    made = {
-        path: (name, found)
-        for name, entry in entries.items()
-        for path, found in dvc_lock.hashes(entry.get("outs", [])).items()
-    }
-    reasons: dict[str, list[str]] = {}
-    for name in {*entries, *status}:
-        own = []
-        entry = entries.get(name)
-        if entry is None:
-            own.append("never run")
-            entry = {}
-        if "changed command" in status.get(name, []):
-            own.append("other command")
-        for path, said in _reported(status.get(name, []), "changed deps").items():
-            if isinstance(said, Mapping):
-                keys = dvc_lock.outdated({name: entry}, {path: tree.yaml(path)})
-                own.append(f"{path}: {', '.join(keys or said)}")
-            elif said not in ABSENT or path not in made:
-                own.append(f"{path} {said}")
-        for path, found in dvc_lock.hashes(entry.get("deps", [])).items():
-            if path in made and made[path][1] != found:
-                own.append(f"{path} is not what {made[path][0]} wrote")
-        if own:
-            reasons[name] = own
-    return reasons | _after(entries, made, set(reasons))
+def _brief(reasons: list[str]) -> str:
+    """Return the first reasons of a stage on one line."""
+    more = len(reasons) - SHOWN
+    return "; ".join(reasons[:SHOWN]) + (f"; and {more} more (--json)" if more > 0 else "")
 
 
-def _after(
-    entries: Mapping[str, Any], made: Mapping[str, tuple[str, str]], stale: set[str]
-) -> dict[str, list[str]]:
-    """Return, for each stage that is only stale since others are, which of these they are."""
-    causes = {name: {name} for name in stale}
-    grown = True
-    while grown:
-        grown = False
-        for name, entry in entries.items():
-            before = {
-                made[path][0] for path in dvc_lock.hashes(entry.get("deps", [])) if path in made
-            }
-            found = set().union(*(causes.get(stage, set()) for stage in before))
-            if name not in stale and found - causes.get(name, set()):
-                causes[name] = found
-                grown = True
-    return {
-        name: [f"after {', '.join(sorted(found))}"]
-        for name, found in causes.items()
-        if name not in stale
-    }
+def _lock(tree: Revision) -> Stages:
+    """Return the stages in dvc.lock; none if nothing ran."""
+    return dvc_lock.stages(tree) if (tree.root / LOCK).exists() else {}
+
+
+def _outputs(
+    lock: Stages, status: Mapping[str, Status], stale: Mapping[str, list[str]], tracked: set[str]
+) -> Iterator[CheckedOutput]:
+    """Yield the outputs of all stages, with their state.
+
+    Args:
+        lock: The stages that ran.
+        status: What DVC reports of stages.
+        stale: Reasons by stage, of stages that are stale.
+        tracked: Paths of the files that git tracks.
+    """
+    for stage in dict.fromkeys([*lock, *status]):
+        reported = status.get(stage, UNCHANGED).outputs
+        for path in dvc_lock.outputs(lock, stage) or reported:
+            word = reported.get(path)
+            state: State = "current"
+            reasons: list[str] = []
+            if stage in stale:
+                state, reasons = "stale", stale[stage]
+            elif word in ABSENT:
+                state, reasons = ("changed", ["missing"]) if path in tracked else ("absent", [])
+            elif word is not None:
+                state = "changed"
+            yield CheckedOutput(path=path, stage=stage, state=state, reasons=reasons)
+
+
+def _contents(tree: Revision) -> tuple[list[str], list[str]]:
+    """Return contradictions among parameters, metrics and predictions, and warnings."""
+    try:
+        found = evidence.gather(tree)
+        if card.CARD not in tree.files("metrics") or tree.read(card.CARD) == card.render(found):
+            return [], []
+    except InputError as error:
+        return [str(error)], []
+    return [], [f"{card.CARD} is out of date: `python -m review card` writes it"]

@@ -23,7 +23,9 @@ from fashion_mnist.training.selection import Selection
 # Keras imports slowly; report bad input first.
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
+    from fashion_mnist.training.batches import Batches
 
 CURVE = 500  # points of the loss by step
 
@@ -75,6 +77,26 @@ def read_sets(train: Path, validation: Path, settings: Params) -> tuple[Prepared
     return sets
 
 
+def feed(
+    train: Prepared, validation: Prepared, settings: Params
+) -> tuple["Batches", "tf.data.Dataset | None"]:
+    """Return the batches to train on, and the validation set as Keras takes it, unless empty."""
+    from fashion_mnist.training.batches import Batches
+
+    sparse = settings.loss.startswith("sparse")
+    batches = Batches(
+        train,
+        settings.batch_size,
+        settings.seed,
+        sparse,
+        settings.augmentation,
+        settings.selection,
+    )
+    if not len(validation.images):
+        return batches, None
+    return batches, Batches(validation, settings.batch_size, sparse=sparse).dataset()
+
+
 def fit(
     model: "keras.Model",
     settings: Params,
@@ -104,20 +126,10 @@ def fit(
     """
     import keras
 
-    from fashion_mnist.training.batches import Batches
     from fashion_mnist.training.per_image_loss import LossRecorder
     from fashion_mnist.training.resume import Checkpoint
 
-    sparse = settings.loss.startswith("sparse")
-    batches = Batches(
-        train,
-        settings.batch_size,
-        settings.seed,
-        sparse,
-        settings.augmentation,
-        settings.selection,
-    )
-    validating = Batches(validation, settings.batch_size, sparse=sparse)
+    batches, validation_data = feed(train, validation, settings)
     trained = LossRecorder(model, len(batches.order)) if settings.selection else model
     trained.compile(
         optimizers.build(settings.optimizer, settings.schedule, step_count(settings, len(batches))),
@@ -131,7 +143,7 @@ def fit(
             batches.dataset(),
             initial_epoch=finished,
             epochs=settings.epochs,
-            validation_data=validating.dataset() if len(validation.images) else None,
+            validation_data=validation_data,
             callbacks=[checkpoint, keras.callbacks.TerminateOnNaN()],
             shuffle=False,  # Keras warns about the default, which has no effect on a data set
             verbose=1 if sys.stdout.isatty() else 2,

@@ -130,7 +130,7 @@ def test_the_shipped_file_is_valid(section: str) -> None:
             "download",
             "  deliveries: []",
             "  batches: []",
-            "download.batches: unknown key, moved to download.deliveries",
+            "download.batches: moved to download.deliveries",
         ),
     ],
 )
@@ -144,6 +144,13 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     text = complaint(tmp_path, "evaluate", "bins: 15", "bins: 0\n  beans: 15")
     assert "evaluate.bins" in text
     assert "evaluate.beans" in text
+
+
+def test_a_section_that_is_not_a_mapping_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("preprocess: [unit]")
+    with pytest.raises(InputError, match=r"preprocess: got \['unit'\], expected a valid dict"):
+        params.read(path, "preprocess", preprocess.Params)
 
 
 def test_missing_section(tmp_path: Path) -> None:

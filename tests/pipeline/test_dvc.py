@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os.path
 import re
 import subprocess
 from pathlib import Path
@@ -12,8 +13,25 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, Pipeline
 
+IN_ROOT = "cd .. && exec "
+
+
+def seen_from_root(stage: dict[str, Any]) -> dict[str, Any]:
+    """Return a stage of published/dvc.yaml with its command and paths relative to the root."""
+
+    def path(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {path(key): settings for key, settings in item.items()}
+        return os.path.normpath(f"published/{item}")
+
+    assert stage["cmd"].startswith(IN_ROOT)
+    moved = {key: [path(item) for item in stage[key]] for key in ("deps", "outs", "metrics")}
+    params = [{"published/params.yaml": stage["params"]}]
+    return stage | moved | {"cmd": stage["cmd"].removeprefix(IN_ROOT), "params": params}
+
+
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"] | {
-    f"published {name}": stage.get("do", stage)
+    f"published {name}": seen_from_root(stage.get("do", stage))
     for name, stage in YAML(typ="safe").load(ROOT / "published/dvc.yaml")["stages"].items()
 }
 LOCK: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
@@ -30,7 +48,9 @@ def imported(path: Path) -> set[str]:
     found = set()
     for name in names:
         parts = Path(*name.split("."))
-        for candidate in (parts.with_suffix(".py"), parts / "__init__.py"):
+        # Importing a module runs the packages on the way to it.
+        packages = [package / "__init__.py" for package in (parts, *parts.parents)]
+        for candidate in (parts.with_suffix(".py"), *packages):
             if (ROOT / candidate).is_file():
                 found |= {str(candidate)} | imported(ROOT / candidate)
     return found
@@ -71,12 +91,13 @@ def test_data_in_the_command_is_what_is_declared(stage: str) -> None:
         for key in ([out] if isinstance(out, str) else out)
     ]
     deps = [dep for dep in entry["deps"] if not dep.endswith((".py", ".lock"))]
-    folders = ("data/", "metrics/", "published/metrics/")
+    folders = ("data/", "metrics/", "published/data/", "published/metrics/")
     command = entry["cmd"].split()
-    # DVC removes outputs before a stage runs, so what a training resumes from is none.
-    state = command[command.index("--state") + 1] if "--state" in command else None
-    paths = [word for word in command if word.startswith(folders) and word != state]
-    assert state not in outs
+    # DVC deletes outputs before a stage runs, so the checkpoint is not one of them.
+    option = "--checkpoint"
+    checkpoint = command[command.index(option) + 1] if option in command else None
+    paths = [word for word in command if word.startswith(folders) and word != checkpoint]
+    assert checkpoint not in outs
     for path in (*outs, *deps):
         assert any(path == word or path.startswith(f"{word}/") for word in paths), path
     for word in paths:
@@ -130,10 +151,10 @@ def test_committed_metrics_have_the_keys_of_the_code(finished: Pipeline) -> None
         assert keys(committed) == keys(json.loads(path.read_text())), path.name
 
 
-def test_dvc_does_not_wait_for_the_network() -> None:
-    config = subprocess.run(
-        ["dvc", "config", "--list"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+@pytest.mark.parametrize("folder", [".", "published"])
+def test_dvc_does_not_wait_for_the_network(folder: str) -> None:
+    command = ["dvc", "config", "--list", "--project"]
+    config = subprocess.check_output(command, cwd=ROOT / folder, text=True)
     assert "core.analytics=false" in config
     assert "core.check_update=false" in config
 

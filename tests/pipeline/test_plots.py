@@ -1,4 +1,4 @@
-"""Every plot of dvc.yaml is drawn in a real browser, for one revision and for two side by side."""
+"""Every plot of both projects is drawn in a real browser, for one revision and for two."""
 
 import json
 import re
@@ -19,35 +19,38 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("npm"), reason="there is no npm to get Vega with"),
 ]
 
-CHARTS = [
-    "accuracy",
-    "class_f1",
-    "confusion_matrix",
-    "loss",
-    "loss_by_step",
-    "published_accuracy",
-    "published_class_f1",
-    "published_confusion",
-    "published_cost",
-    "published_loss",
-    "published_loss_by_step",
-    "published_measured",
-    "release_classes",
-    "reliability",
-    "roc",
-    "split_classes",
-]
+COMMON = ["accuracy", "class_f1", "confusion_matrix", "loss", "loss_by_step"]
+MAIN = sorted([*COMMON, "release_classes", "reliability", "roc", "split_classes"])
+PUBLISHED = sorted([*COMMON, "cost", "measured"])
 PICTURES = ["gallery.png", "mistakes.png", "samples.png"]
 
 
 @pytest.fixture(scope="module")
-def repository(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with two commits, whose metrics differ, of a pipeline that has run."""
-    folder = tmp_path_factory.mktemp("repository")
+def main(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The main project after a run, with two commits whose metrics differ."""
+    folder = tmp_path_factory.mktemp("main")
     shutil.copytree(tracked, folder, dirs_exist_ok=True)
     history = folder / "metrics/history.csv"
     history.write_text(history.read_text() + "3,0.75,0.5,0.7,0.6\n")
     run("git", *AUTHOR, "commit", "--quiet", "--all", "--message", "second", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published project without its data, with two commits whose metrics differ."""
+    root = tmp_path_factory.mktemp("root")
+    listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
+    for name in run(*listed, ".dvc", "published", cwd=ROOT).splitlines():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    run("git", "init", "--quiet", "--initial-branch", "main", cwd=root)
+    run("git", "add", "--all", cwd=root)
+    run("git", *AUTHOR, "commit", "--quiet", "--message", "first", cwd=root)
+    folder = root / "published"
+    history = folder / "metrics/history.csv"
+    history.write_text(history.read_text() + "lenet,6,0.95,0.14,0.91,0.24\n")
+    run("git", *AUTHOR, "commit", "--quiet", "--all", "--message", "second", cwd=root)
     return folder
 
 
@@ -60,8 +63,10 @@ def vega(folder: Path, name: str) -> bytes:
         return archive.extractfile(f"package/{manifest['jsdelivr']}").read()
 
 
-def open_page(browser: Browser, scripts: Path, index: Path) -> tuple[Any, list[str]]:
-    """Open DVC's page with Vega served from `scripts`; return it and its complaints."""
+def open_page(
+    browser: Browser, scripts: Path, index: Path, charts: list[str]
+) -> tuple[Any, list[str]]:
+    """Open DVC's page with Vega served from `scripts`; return it and its error messages."""
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -79,55 +84,72 @@ def open_page(browser: Browser, scripts: Path, index: Path) -> tuple[Any, list[s
     page.goto(index.as_uri())
     page.wait_for_function(
         "n => document.querySelectorAll('.vega-embed canvas').length >= n",
-        arg=len(CHARTS),
+        arg=len(charts),
         timeout=60_000,
     )
     return page, complaints
 
 
 @pytest.mark.parametrize(("command", "revisions"), [(("show",), 1), (("diff", "HEAD~1"), 2)])
-def test_every_plot_is_drawn(repository, browser, tmp_path, command, revisions) -> None:
-    run("dvc", "plots", *command, "--out", tmp_path / "plots", cwd=repository)
-    page, complaints = open_page(browser, tmp_path, tmp_path / "plots/index.html")
+@pytest.mark.parametrize(
+    ("project", "charts", "images"), [("main", MAIN, PICTURES), ("published", PUBLISHED, [])]
+)
+def test_every_plot_is_drawn(
+    request, browser, tmp_path, project, charts, images, command, revisions
+) -> None:
+    folder = request.getfixturevalue(project)
+    run("dvc", "plots", *command, "--out", tmp_path / "plots", cwd=folder)
+    page, complaints = open_page(browser, tmp_path, tmp_path / "plots/index.html", charts)
     page.screenshot(path=tmp_path / "plots.png", full_page=True)
     assert complaints == []
     drawn = page.locator(".vega-embed canvas")
-    assert drawn.count() == len(CHARTS)
+    assert drawn.count() == len(charts)
     for index in range(drawn.count()):
         box = drawn.nth(index).bounding_box()
         assert box["width"] > 200
         assert box["height"] > 200
     pictures = page.locator("img")
-    assert pictures.count() == revisions * len(PICTURES)
+    assert pictures.count() == revisions * len(images)
     for index in range(pictures.count()):
         assert pictures.nth(index).evaluate("image => image.naturalWidth") > 400
 
 
-def test_charts_have_titles_and_their_rows(repository: Path) -> None:
-    found = json.loads(run("dvc", "plots", "show", "--json", cwd=repository))["data"]
-    assert sorted(name for name in found if name in CHARTS) == CHARTS
+def rows_by_chart(folder: Path) -> dict[str, int]:
+    """Return how many rows each chart of a project shows, after checking its titles."""
+    found = json.loads(run("dvc", "plots", "show", "--json", cwd=folder))["data"]
     rows = {}
-    for name in CHARTS:
+    for name in found.keys() - {f"data/figures/{picture}" for picture in PICTURES}:
         (chart,) = found[name]
         assert chart["content"]["title"]["text"]
         assert "<DVC_METRIC" not in json.dumps(chart["content"])
         rows[name] = len(chart["content"]["data"]["values"])
+    return rows
+
+
+def test_charts_have_titles_and_their_rows(main: Path) -> None:
+    rows = rows_by_chart(main)
+    assert sorted(rows) == MAIN
     # Epochs, test images, classes, and classes of two files and of three sets.
     assert rows["accuracy"] == rows["loss"] == 3
     assert rows["confusion_matrix"] == 100
     assert (rows["class_f1"], rows["release_classes"], rows["split_classes"]) == (10, 20, 30)
-    systems = len(pd.read_csv(ROOT / "published/metrics/published.csv"))
-    assert rows["published_measured"] == rows["published_cost"] == systems
-    assert rows["published_class_f1"] == 10 * systems
     assert rows["reliability"] > 3
     assert rows["roc"] > 50
 
 
-def test_matrices_of_a_system_stand_in_its_row(repository, browser, tmp_path) -> None:
-    run("dvc", "plots", "diff", "HEAD~1", "--out", tmp_path / "plots", cwd=repository)
-    page, _ = open_page(browser, tmp_path, tmp_path / "plots/index.html")
-    found = run("dvc", "plots", "diff", "HEAD~1", "--json", cwd=repository)
-    (chart,) = json.loads(found)["data"]["published_confusion"]
+def test_published_charts_show_every_system(published: Path) -> None:
+    rows = rows_by_chart(published)
+    assert sorted(rows) == PUBLISHED
+    systems = len(pd.read_csv(ROOT / "published/metrics/published.csv"))
+    assert rows["measured"] == rows["cost"] == systems
+    assert rows["class_f1"] == 10 * systems
+
+
+def test_matrices_of_a_system_share_a_row(published, browser, tmp_path) -> None:
+    run("dvc", "plots", "diff", "HEAD~1", "--out", tmp_path / "plots", cwd=published)
+    page, _ = open_page(browser, tmp_path, tmp_path / "plots/index.html", PUBLISHED)
+    found = run("dvc", "plots", "diff", "HEAD~1", "--json", cwd=published)
+    (chart,) = json.loads(found)["data"]["confusion_matrix"]
     cells, rows = page.evaluate(
         """async chart => {
             const view = new vega.View(vega.parse(vegaLite.compile(chart).spec));
@@ -151,10 +173,10 @@ def test_matrices_of_a_system_stand_in_its_row(repository, browser, tmp_path) ->
         assert (x, y) == (places[rev], dict(rows)[system])
 
 
-def test_a_training_without_validation_is_drawn_too(repository, browser, tmp_path) -> None:
+def test_a_training_without_validation_is_drawn_too(main, browser, tmp_path) -> None:
     folder = tmp_path / "clone"
-    run("git", "clone", "--quiet", repository, folder, cwd=tmp_path)
+    run("git", "clone", "--quiet", main, folder, cwd=tmp_path)
     (folder / "metrics/history.csv").write_text("epoch,accuracy,loss\n1,0.5,1.5\n2,0.6,1.2\n")
     run("dvc", "plots", "show", "--out", tmp_path / "plots", cwd=folder)
-    _, complaints = open_page(browser, tmp_path, tmp_path / "plots/index.html")
+    _, complaints = open_page(browser, tmp_path, tmp_path / "plots/index.html", MAIN)
     assert complaints == []

@@ -1,4 +1,4 @@
-"""The workflows are thin: their steps are commands of this repository, which run here too."""
+"""The steps of the workflows are actions, pinned, or commands of this repository, tested here."""
 
 import json
 import os
@@ -13,11 +13,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import AUTHOR, ROOT, run
-from tests.review.test_review import edit
 
 FOLDER = ROOT / ".github"
 WORKFLOWS = sorted(path.name for path in (FOLDER / "workflows").glob("*.yml"))
-
 
 # What the token of a workflow may write.
 WRITES = {"comment.yml": {"pull-requests"}, "register.yml": {"contents"}, "weekly.yml": {"issues"}}
@@ -39,9 +37,9 @@ def test_a_step_is_an_action_or_a_command_of_this_repository(name: str) -> None:
         if program == "make":
             assert argument in targets
         else:
-            assert program.startswith(".github/")
+            assert program.startswith((".github/", ".ci/"))
             assert os.access(ROOT / program, os.X_OK)
-        # What comes from a pull request must not become part of a command.
+        # Text from a pull request must not become part of a command.
         assert "${{" not in step["run"]
 
 
@@ -55,7 +53,7 @@ def test_actions_are_pinned_by_commit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_jobs_end_and_ask_for_little(name: str) -> None:
+def test_jobs_have_a_time_limit_and_few_permissions(name: str) -> None:
     workflow = YAML(typ="safe").load(FOLDER / "workflows" / name)
     assert workflow["permissions"] in ({}, {"contents": "read"})
     for job in workflow["jobs"].values():
@@ -67,28 +65,45 @@ def test_jobs_end_and_ask_for_little(name: str) -> None:
     assert ("secrets" in json.dumps(workflow)) == (name == "retrain.yml")
 
 
-def test_every_supported_python_is_tested() -> None:
+def test_every_supported_python_runs_all_tests() -> None:
     workflow = YAML(typ="safe").load(FOLDER / "workflows/test.yml")
     pythons = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert pythons == ["3.11", "3.12", "3.13"]
+    # It installs the programs without which tests are skipped.
+    assert workflow["jobs"]["test"]["steps"][-1]["run"] == ".ci/run"
     assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_dependabot_updates_actions_alone() -> None:
+    """Python dependencies are locked together, by `make lock`."""
+    check = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema"]
+    run(*check, "vendor.dependabot", FOLDER / "dependabot.yml", cwd=ROOT)
+    updates = YAML(typ="safe").load(FOLDER / "dependabot.yml")["updates"]
+    assert [update["package-ecosystem"] for update in updates] == ["github-actions"]
+
+
+def change_review(folder: Path, **settings: Any) -> None:
+    """Change section `review` of params.yaml."""
+    path = folder / "params.yaml"
+    params = YAML(typ="safe").load(path)
+    params["review"] |= settings
+    YAML(typ="safe").dump(params, path)
 
 
 @pytest.fixture
 def branch(tracked: Path, tmp_path: Path) -> Path:
-    """A repository with scripts and virtual environment, and rules that its small model keeps."""
+    """A repository with scripts and virtual environment, and rules that its small model passes."""
     folder = tmp_path / "repository"
     shutil.copytree(tracked, folder)
     shutil.copytree(FOLDER, folder / ".github")
-    for name in ("recipes", "review"):
+    for name in ("recipes", "repository", "review"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / ".gitignore").write_text((folder / ".gitignore").read_text() + "/.venv\n")
     python = folder / ".venv/bin/python"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    floors = {"accuracy": 0.0, "class_recall": 0.0}
-    edit(folder / "params.yaml", lambda params: params["review"].update(floors=floors))
+    change_review(folder, floors={"accuracy": 0.0, "class_recall": 0.0})
     run("git", "add", "--all", cwd=folder)
     run("git", *AUTHOR, "commit", "--quiet", "--message", "scripts", cwd=folder)
     return folder
@@ -117,9 +132,8 @@ def test_review_writes_comment_report_and_summary(branch: Path, tmp_path: Path) 
     assert run("git", "status", "--porcelain", cwd=branch) == ""
 
 
-def test_review_has_the_exit_code_of_the_comparison(branch: Path) -> None:
-    strict = {"accuracy": 1.0, "class_recall": 0.0}
-    edit(branch / "params.yaml", lambda params: params["review"].update(floors=strict))
+def test_review_exits_as_the_comparison_does(branch: Path) -> None:
+    change_review(branch, floors={"accuracy": 1.0, "class_recall": 0.0})
     done = review(branch, "main")
     assert done.returncode == 1
     assert "review.floors.accuracy" in done.stdout
@@ -131,7 +145,7 @@ def test_review_has_the_exit_code_of_the_comparison(branch: Path) -> None:
     assert not (branch / "review_output/report.html").exists()
 
 
-# Stands in for the service only: it keeps comments in a file and answers as GitHub does.
+# Stands in for `gh`: keeps comments in a file and answers as GitHub does.
 GITHUB = """#!{python}
 import json, pathlib, subprocess, sys
 store = pathlib.Path({store!r})
@@ -196,12 +210,12 @@ def test_the_comment_is_written_once_and_then_replaced(tmp_path: Path) -> None:
     assert kept == mine["body"]
     assert "### worse, refused by @\u200bsomeone" in second
     assert len(second) < 65_536
-    # Nothing is told to a pull request that has moved on.
+    # A pull request that has a newer commit gets no comment.
     text.write_text("late")
     assert comment("def") == [kept, second]
 
 
-# Stands in for the service only: issues are kept in a file.
+# Stands in for `gh`: keeps issues in a file.
 ISSUES = """#!{python}
 import json, pathlib, subprocess, sys
 store = pathlib.Path({store!r})
@@ -228,32 +242,32 @@ if "--jq" in given:
 
 
 @pytest.mark.skipif(not shutil.which("jq"), reason="there is no jq on this machine")
-def test_one_issue_tells_what_fails_until_it_is_well_again(tmp_path: Path) -> None:
+def test_one_issue_lists_the_failures_until_all_jobs_succeed(tmp_path: Path) -> None:
     store, program = tmp_path / "issues.json", tmp_path / "gh"
     other = {"number": 1, "state": "open", "title": "Another", "body": None}
     store.write_text(json.dumps([other]))
     program.write_text(ISSUES.format(python=sys.executable, store=str(store)))
     program.chmod(0o755)
 
-    def tell(**results: str) -> list[dict[str, Any]]:
+    def report(**results: str) -> list[dict[str, Any]]:
         environment = {
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "GITHUB_REPOSITORY": "o/r",
             "RESULTS": json.dumps({name: {"result": result} for name, result in results.items()}),
             "RUN": "https://example.org/run",
         }
-        subprocess.run([FOLDER / "tell.sh"], env=environment, check=True)
+        subprocess.run([FOLDER / "report_failures.sh"], env=environment, check=True)
         issues: list[dict[str, Any]] = json.loads(store.read_text())
         assert issues[0] == other
         return issues[1:]
 
-    assert tell(rerun="success", unlocked="success") == []
-    (issue,) = tell(rerun="success", unlocked="failure")
+    assert report(rerun="success", unlocked="success") == []
+    (issue,) = report(rerun="success", unlocked="failure")
     assert (issue["title"], issue["state"]) == ("The weekly checks fail", "open")
     assert "[the last run](https://example.org/run): **unlocked**." in issue["body"]
-    (issue,) = tell(rerun="cancelled", unlocked="failure")
+    (issue,) = report(rerun="cancelled", unlocked="failure")
     assert "**rerun, unlocked**" in issue["body"]
-    (issue,) = tell(rerun="success", unlocked="success")
+    (issue,) = report(rerun="success", unlocked="success")
     assert issue["state"] == "closed"
-    # A closed one is history.
-    assert [issue["state"] for issue in tell(rerun="failure")] == ["closed", "open"]
+    # A closed issue is not opened again.
+    assert [issue["state"] for issue in report(rerun="failure")] == ["closed", "open"]

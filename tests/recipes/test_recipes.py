@@ -1,46 +1,51 @@
-"""Named recipes change what they name in params.yaml, and nothing else."""
+"""A recipe changes in params.yaml what it names, and nothing else."""
 
 import difflib
+import itertools
 import shutil
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 import recipes
+import recipes.__main__
 from fashion_mnist import params
-from review.changes import flat
+from repository.dvc_lock import flat
 from stages import evaluate, train
 from tests.conftest import ROOT
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """A copy of params.yaml."""
     return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
 
 
-def use(name: str, path: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "recipes", name, "--params", path],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def use(path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return the command `python -m recipes`, to be called with the name of a recipe."""
+
+    def command(name: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["recipes", name, "--params", str(path)])
+        recipes.__main__.main()
+
+    return command
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_a_recipe_changes_what_it_names(name: str, path: Path) -> None:
+def test_only_the_named_values_change_and_the_stages_accept_them(
+    name: str, path: Path, use: Callable[[str], None]
+) -> None:
     before, defaults = path.read_text().splitlines(), YAML(typ="safe").load(path)
-    done = use(name, path)
-    assert done.returncode == 0, done.stderr
+    use(name)
     after, parameters = path.read_text().splitlines(), YAML(typ="safe").load(path)
     changes = flat(recipes.read(name))
-    # Comments too stay as they are, but for those of what is gone.
+    # Comments stay as well, except those of a value that is gone.
     lines = [line[2:] for line in difflib.ndiff(before, after) if line.startswith("+ ")]
-    assert 0 < len(lines) <= len(changes)
+    assert len(lines) <= len(changes)
     keys = {key.rpartition(".")[2] for key in changes}
     assert {line.partition(":")[0].strip() for line in lines} <= keys
     named = tuple(changes)
@@ -56,24 +61,47 @@ def test_a_recipe_changes_what_it_names(name: str, path: Path) -> None:
         assert found[key] == value
 
 
-def test_nothing_to_change_leaves_every_byte(path: Path) -> None:
+def test_the_default_is_what_params_yaml_has(path: Path, use: Callable[[str], None]) -> None:
+    before = path.read_bytes()
+    use("default")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("first", "second"), [*itertools.permutations(recipes.names(), 2)])
+def test_nothing_of_a_recipe_is_left_after_another(
+    first: str, second: str, path: Path, use: Callable[[str], None]
+) -> None:
+    use(second)
+    expected = YAML(typ="safe").load(path)
+    shutil.copy(ROOT / "params.yaml", path)
+    use(first)
+    use(second)
+    assert YAML(typ="safe").load(path) == expected
+
+
+def test_no_change_keeps_every_byte(path: Path) -> None:
     before = path.read_bytes()
     recipes.rewrite(path, {})
     assert path.read_bytes() == before
 
 
-def test_unknown_recipe(path: Path) -> None:
-    done = use("nonsense", path)
-    assert done.returncode == 2
-    assert "invalid choice: 'nonsense'" in done.stderr
+def test_an_unknown_recipe_is_rejected(
+    use: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        use("nonsense")
+    assert stopped.value.code == 2
+    assert "invalid choice: 'nonsense'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"), [("train: [", "not valid YAML"), ("- 1", "no sections")]
 )
-def test_a_damaged_file_is_left_alone(path: Path, text: str, complaint: str) -> None:
+def test_a_damaged_parameter_file_is_named_and_left_alone(
+    path: Path, use: Callable[[str], None], text: str, complaint: str
+) -> None:
     path.write_text(text)
-    done = use(recipes.names()[0], path)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"recipes: error: {path}: {complaint}")
+    with pytest.raises(SystemExit) as stopped:
+        use(recipes.names()[0])
+    assert str(stopped.value.code).startswith(f"recipes: error: {path}: {complaint}")
     assert path.read_text() == text

@@ -1,4 +1,4 @@
-"""What is wrong or unusual in a batch is found before anything is trained on it."""
+"""What is wrong or unusual in a delivery is found before anything is trained on it."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ Pair = tuple[Uint8, Uint8]
 
 @pytest.fixture
 def parts(raw: Path) -> tuple[Pair, Pair, Uint8]:
-    """Real images: a batch (100), a training set (200), a test set (100)."""
+    """Real images: a delivery (100), a training set (200), a test set (100)."""
     images, labels = idx.read_pair(*(raw / name for name in HALVES["train"]))
     test, _ = idx.read_pair(*(raw / name for name in HALVES["t10k"]))
     order = np.random.default_rng(0).permutation(len(labels))
@@ -23,7 +23,9 @@ def parts(raw: Path) -> tuple[Pair, Pair, Uint8]:
     return (images[:100], labels[:100]), (images[100:], labels[100:]), test
 
 
-def test_a_good_batch(parts: tuple[Pair, Pair, Uint8]) -> None:
+def test_a_good_delivery_has_neither_problems_nor_oddities_nor_drift(
+    parts: tuple[Pair, Pair, Uint8],
+) -> None:
     new, train, test = parts
     found = inspect(*new, train, test)
     assert found.images == sum(found.classes.values()) == 100
@@ -40,10 +42,10 @@ def test_images_of_the_test_set_are_a_leak(parts: tuple[Pair, Pair, Uint8]) -> N
     images = images.copy()
     images[[3, 8]] = test[[50, 7]]
     found = inspect(images, labels, train, test)
-    assert found.problems == ["2 images are in the test set too: a leak (index 3, 8)"]
+    assert found.problems == ["images of the test set, a leak: 2 (index 3, 8)"]
 
 
-def test_images_nearly_of_the_test_set_are_told(parts: tuple[Pair, Pair, Uint8]) -> None:
+def test_near_duplicates_of_test_images_are_reported(parts: tuple[Pair, Pair, Uint8]) -> None:
     (images, labels), train, test = parts
     images = images.copy()
     noise = np.random.default_rng(0).normal(0, 5, (28, 28))
@@ -52,11 +54,11 @@ def test_images_nearly_of_the_test_set_are_told(parts: tuple[Pair, Pair, Uint8])
     images[13] = np.clip(test[62] * 1.05, 0, 255)
     found = inspect(images, labels, train, test)
     assert found.problems == []
-    told = "3 images are nearly in the test set, or mirrored (index 11, 12, 13)"
-    assert found.oddities == [told]
+    line = "near-duplicates of test images, mirrored or not: 3 (index 11, 12, 13)"
+    assert found.oddities == [line]
 
 
-def test_distance_is_the_nearest_of_both_views() -> None:
+def test_distance_is_to_the_nearest_image_in_either_orientation() -> None:
     generator = np.random.default_rng(0)
     images, others = (generator.integers(0, 256, (n, 28, 28), np.uint8) for n in (7, 9))
     expected = [
@@ -68,42 +70,49 @@ def test_distance_is_the_nearest_of_both_views() -> None:
         for image in images
     ]
     assert distances(images, others) == pytest.approx(expected, rel=1e-4)
-    # Rounding does not make a number of it that is none.
+    # Rounding gives no NaN.
     assert distances(others, others) == pytest.approx(np.zeros(9), abs=NEAR / 10)
 
 
-def test_blank_images(parts: tuple[Pair, Pair, Uint8]) -> None:
+def test_blank_images_are_a_problem(parts: tuple[Pair, Pair, Uint8]) -> None:
     (images, labels), train, test = parts
     images = images.copy()
     images[2], images[5] = 0, 200
     problems = inspect(images, labels, train, test).problems
-    assert problems == ["2 images are of one grey value (index 2, 5)"]
+    assert problems == ["blank images: 2 (index 2, 5)"]
 
 
-def test_images_that_are_known(parts: tuple[Pair, Pair, Uint8]) -> None:
+def test_known_images_are_reported_and_a_problem_if_all_are_known(
+    parts: tuple[Pair, Pair, Uint8],
+) -> None:
     (images, labels), train, test = parts
     images = images.copy()
     images[:7] = train[0][:7]
     found = inspect(images, labels, train, test)
     assert found.problems == []
-    assert found.oddities == ["7 images are in the training set already (index 0, 1, 2, 3, 4, ...)"]
+    line = "images in the training set already: 7 (index 0, 1, 2, 3, 4, ...)"
+    assert found.oddities == [line]
     found = inspect(*train, train, test)
     assert found.problems == ["all images are in the training set already"]
+    assert found.oddities == []
 
 
-def test_images_that_are_there_twice(parts: tuple[Pair, Pair, Uint8]) -> None:
+def test_repeated_images_are_reported_and_a_problem_if_their_labels_differ(
+    parts: tuple[Pair, Pair, Uint8],
+) -> None:
     (images, labels), train, test = parts
     images, labels = images.copy(), labels.copy()
     images[20], labels[20] = images[10], labels[10]
     found = inspect(images, labels, train, test)
     assert found.problems == []
-    assert found.oddities == ["2 images are more than once in the batch (index 10, 20)"]
-    labels[20] = (labels[10] + 1) % 10
-    problems = inspect(images, labels, train, test).problems
-    assert problems == ["2 images are labelled in two ways (index 10, 20)"]
+    assert found.oddities == ["repeated images: 2 (index 10, 20)"]
+    images[30], labels[30] = images[10], (labels[10] + 1) % 10
+    found = inspect(images, labels, train, test)
+    assert found.problems == ["repeated images with different labels: 3 (index 10, 20, 30)"]
+    assert found.oddities == ["repeated images: 3 (index 10, 20, 30)"]
 
 
-def test_drift_of_classes_and_of_pixels(parts: tuple[Pair, Pair, Uint8]) -> None:
+def test_missing_classes_and_dark_images_are_drift(parts: tuple[Pair, Pair, Uint8]) -> None:
     (images, labels), train, test = parts
     few = np.flatnonzero(labels < 3)
     found = inspect(images[few], labels[few], train, test)

@@ -1,37 +1,24 @@
-"""The model card says what the metrics say, and `verify` notices when it does not."""
+"""The model card has the figures of the committed metrics."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-import pytest
-
-from review import card
-from tests.conftest import AUTHOR, ROOT, run
-from tests.review.test_review import edit, review
+from repository import revisions
+from review import card, evidence
+from tests.review.conftest import Branch
 
 
-@pytest.fixture
-def folder(tracked: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "repository"
-    shutil.copytree(tracked, folder)
-    shutil.rmtree(folder / "published")
-    run("git", *AUTHOR, "commit", "--quiet", "--all", "--message", "one pipeline", cwd=folder)
-    return folder
-
-
-def write(folder: Path) -> str:
-    done = review(folder, "card")
+def written(branch: Branch) -> str:
+    """Return the card that `python -m review card` writes."""
+    (branch.folder / card.CARD).unlink()
+    done = branch.review("card")
     assert done.returncode == 0, done.stderr
-    return (folder / card.CARD).read_text()
+    assert done.stdout == "written to metrics/model_card.md\n"
+    return (branch.folder / card.CARD).read_text()
 
 
-def test_the_card_has_the_figures(folder: Path) -> None:
-    text = write(folder)
-    scores = json.loads((folder / "metrics/evaluate.json").read_text())
+def test_the_card_has_the_figures_of_the_metrics(branch: Branch) -> None:
+    text = written(branch)
+    scores = json.loads((branch.folder / "metrics/evaluate.json").read_text())
     interval = scores["accuracy_interval"]
     assert f"| accuracy | {scores['accuracy']:.2%} | {interval['low']:.2%} to" in text
     for name, key in (("Trouser", "trouser"), ("T-shirt/top", "t_shirt_top")):
@@ -39,85 +26,41 @@ def test_the_card_has_the_figures(folder: Path) -> None:
         (row,) = (line for line in text.splitlines() if line.startswith(f"| {name} "))
         assert f"| {found['recall']:.2%} |" in row
         assert f"| {found['f1']:.2%} | {found['auc']:.4f} |" in row
-    assert "100 tested it" in text
-    assert "The recipe was chosen by its accuracy on this same sample" in text
-    assert "After the release" not in text
+    assert (
+        "Trained on 50,000 images, validated on 10,000 after each epoch, tested on 10,000." in text
+    )
+    assert "The recipe was chosen by its accuracy on this same test set" in text
+    assert "delivered after the release" not in text
     assert "Over " not in text
-    # The same from the same.
-    assert write(folder) == text
+    assert card.render(evidence.gather(revisions.working_tree(branch.folder))) == text
 
 
-def test_a_card_of_other_metrics_is_noticed(folder: Path) -> None:
-    write(folder)
-    found = json.loads(review(folder, "verify", "--json").stdout)
-    assert found["disagreements"] == []
-    path = folder / card.CARD
-    path.write_text(path.read_text().replace("Do not edit it", "I have edited it"))
-    done = review(folder, "verify", "--json")
-    assert done.returncode == 1
-    told = ["metrics/model_card.md is not what `python -m review card` writes"]
-    assert json.loads(done.stdout)["disagreements"] == told
+def test_the_card_has_the_mean_over_seeds_of_this_recipe_only(branch: Branch) -> None:
+    branch.record_spread(0.94, 0.95)
+    text = written(branch)
+    assert (
+        "Over 2 seeds, the recipe reaches a mean accuracy of 94.50% (95% interval 88.15% to" in text
+    )
+    path = branch.folder / "metrics/spread.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "0" * 64}))
+    assert "Over " not in written(branch)
 
 
-def test_without_metrics_there_is_no_card(folder: Path) -> None:
-    (folder / "metrics/train.json").unlink()
-    done = review(folder, "card")
+def test_deliveries_after_the_release_are_listed(branch: Branch) -> None:
+    path = branch.folder / "metrics/download.json"
+    metrics = json.loads(path.read_text())
+    delivery = metrics["train"] | {"images": 1234}
+    path.write_text(json.dumps(metrics | {"delivery_2024_05_01_0123abcd": delivery}))
+    line = (
+        "\nImages delivered after the release:\n\n- `delivery_2024_05_01_0123abcd`: 1,234 images\n"
+    )
+    assert line in written(branch)
+
+
+def test_without_metrics_no_card_is_written(branch: Branch) -> None:
+    (branch.folder / "metrics/train.json").unlink()
+    before = (branch.folder / card.CARD).read_text()
+    done = branch.review("card")
     assert done.returncode == 2
     assert "working tree has no metrics/train.json" in done.stderr
-    assert not (folder / card.CARD).exists()
-
-
-def register(folder: Path) -> subprocess.CompletedProcess[str]:
-    """In a process of its own: GTO closes the output that pytest puts in place of the terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "review", "register"],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_versions_are_tags(folder: Path, tmp_path: Path) -> None:
-    run("git", "config", "user.name", "Test", cwd=folder)
-    run("git", "config", "user.email", "test@example.org", cwd=folder)
-    done = register(folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "model@v1.0.0: push it with `git push origin model@v1.0.0`\n"
-    assert run("git", "cat-file", "-t", "model@v1.0.0", cwd=folder) == "tag\n"
-    assert register(folder).stdout == "the model is that of model@v1.0.0\n"
-    # DVC finds it by that name.
-    got = tmp_path / "got.keras"
-    run("dvc", "artifacts", "get", folder, "model", "--rev", "v1.0.0", "--out", got, cwd=tmp_path)
-    assert got.read_bytes() == (folder / "data/model/model.keras").read_bytes()
-    edit(folder / "params.yaml", lambda params: params["train"].update(seed=5))
-    assert "the working tree has changes" in register(folder).stderr
-    run("dvc", "repro", "dvc.yaml", cwd=folder)
-    run("git", *AUTHOR, "commit", "--quiet", "--all", "--message", "other seed", cwd=folder)
-    assert register(folder).stdout.startswith("model@v1.1.0: push it")
-
-
-def test_the_workflow_pushes_the_tag_of_a_new_model(folder: Path, tmp_path: Path) -> None:
-    for name in ("recipes", "review"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "Makefile", folder / "Makefile")
-    shutil.copy(ROOT / "requirements-review.lock", folder / "requirements-review.lock")
-    run("git", "add", "--all", cwd=folder)
-    run("git", *AUTHOR, "commit", "--quiet", "--message", "code", cwd=folder)
-    origin = tmp_path / "origin.git"
-    run("git", "clone", "--quiet", "--bare", folder, origin, cwd=tmp_path)
-    run("git", "remote", "add", "origin", origin, cwd=folder)
-    # What `make` finds installed already.
-    python = folder / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    for name in ("installed", "installed-review"):
-        (folder / ".venv" / name).touch()
-    for _ in range(2):
-        run(ROOT / ".github/register.sh", cwd=folder)
-    assert run("git", "tag", cwd=origin) == "model@v1.0.0\n"
-    assert run("git", "log", "-1", "--format=%an", cwd=origin).strip() == "Test"
-    tagger = run("git", "for-each-ref", "--format=%(taggername)", "refs/tags", cwd=origin)
-    assert tagger == "github-actions[bot]\n"
+    assert (branch.folder / card.CARD).read_text() == before

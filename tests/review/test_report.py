@@ -2,10 +2,9 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
@@ -16,30 +15,27 @@ from playwright.sync_api import Browser, Page
 from fashion_mnist.dataset import KEYS, NAMES
 from repository.revisions import Revision
 from review import evidence, report
-from tests.conftest import AUTHOR, BROWSER, ROOT, run
-from tests.review.test_review import edit, metrics_of
+from tests.conftest import AUTHOR, BROWSER, run
 
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(not BROWSER, reason="there is no chromium on this machine"),
+    pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine"),
 ]
 
 
-def draw(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m review report` in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "review", "report", *arguments],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+Review = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def folder(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository in which six answers were changed since main, with its report."""
+def folder(
+    tracked: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    metrics_of: Callable[[Path], object],
+    edit: Callable[[Path, Callable[[Any], object]], object],
+    review: Review,
+) -> Path:
+    """A repository in which six answers have changed since main, with its report."""
     folder = tmp_path_factory.mktemp("report") / "repository"
     shutil.copytree(tracked, folder)
     table = pd.read_csv(folder / "metrics/predictions.csv")
@@ -57,7 +53,7 @@ def folder(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     edit(folder / "params.yaml", lambda params: params["review"].update(lenient))
     history = folder / "metrics/history.csv"
     history.write_text(history.read_text() + "3,0.75,0.5,0.7,0.6\n")
-    done = draw(folder)
+    done = review(folder, "report")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "no evidence of a difference, accepted: report.html\n"
     return folder
@@ -65,7 +61,7 @@ def folder(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(folder: Path, browser: Browser) -> Iterator[Page]:
-    """The report in a wide window; no complaint and no request may have come at the end."""
+    """The report in a wide window; afterwards, no error and no request may have occurred."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     heard: list[str] = []
     page.on("pageerror", lambda error: heard.append(str(error)))
@@ -99,7 +95,7 @@ def test_every_chart_is_drawn(page: Page, folder: Path) -> None:
     page.screenshot(path=folder / "light.png", full_page=True)
 
 
-def test_the_matrices_hold_every_count(page: Page, folder: Path) -> None:
+def test_the_matrices_have_every_count(page: Page, folder: Path) -> None:
     tables = page.locator(".matrix")
     assert tables.count() == 3
     after = evidence.gather(Revision(folder, "", None))
@@ -114,7 +110,7 @@ def test_the_matrices_hold_every_count(page: Page, folder: Path) -> None:
 
 
 def shown(page: Page) -> list[str]:
-    """Return the kinds of the pictures that can be seen."""
+    """Return the kinds of the visible pictures."""
     return [
         item.get_attribute("data-kind") or ""
         for item in page.locator(".pictures li").all()
@@ -160,7 +156,7 @@ def test_pictures_are_those_of_the_test_set(page: Page, folder: Path) -> None:
         assert box
         assert box["width"] == pytest.approx(box["height"])
         assert box["width"] > 80
-    # Their pixels, by way of a canvas.
+    # Read the pixels back through a canvas.
     first = images.first
     place = int((first.get_attribute("alt") or "").rpartition(" ")[2])
     pixels = first.evaluate(
@@ -197,7 +193,7 @@ STYLE = "element => getComputedStyle(element)"
         (794, "dark", "print"),
     ],
 )
-def test_nothing_is_cut_off_and_all_is_legible(
+def test_text_is_whole_and_legible_at_every_width_and_scheme(
     page: Page, folder: Path, width: int, scheme: Any, media: Any
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
@@ -232,26 +228,25 @@ def test_nothing_is_cut_off_and_all_is_legible(
     assert page.locator(".filters").is_visible() == (media == "screen")
 
 
-def test_without_the_raw_data_the_rest_still_works(folder: Path, browser: Browser) -> None:
+def test_without_raw_data_only_the_pictures_are_missing(
+    folder: Path, browser: Browser, review: Review
+) -> None:
     shutil.move(folder / "data/raw", folder / "data/elsewhere")
     try:
-        with_pictures = (folder / "report.html").read_text()
-        assert draw(folder).returncode == 0
-        html = (folder / "report.html").read_text()
+        done = review(folder, "report", "--output", "without.html")
     finally:
         shutil.move(folder / "data/elsewhere", folder / "data/raw")
-        assert draw(folder).returncode == 0
-    assert (folder / "report.html").read_text() == with_pictures
+    assert done.returncode == 0, done.stderr
     page = browser.new_page()
-    page.set_content(html)
+    page.goto((folder / "without.html").as_uri())
     page.wait_for_selector("body[data-drawn='4']")
-    assert "data/raw/train-images-idx3-ubyte is not there" in (page.text_content("main") or "")
+    assert "data/raw/train-images-idx3-ubyte is missing" in (page.text_content("main") or "")
     assert page.locator(".pictures li").count() == 6
     assert page.locator(".pictures img").count() == 0
     page.close()
 
 
-def test_another_raw_file_is_not_shown(folder: Path) -> None:
+def test_pictures_of_a_different_raw_file_are_not_shown(folder: Path) -> None:
     head = evidence.gather(Revision(folder, "", None))
     pins = head.parameters["download"]["files"]
     pins["train-images-idx3-ubyte"]["sha256"] = "0" * 64
@@ -259,17 +254,19 @@ def test_another_raw_file_is_not_shown(folder: Path) -> None:
         report.raw_images(head)
 
 
-def test_a_missing_table_is_named(folder: Path) -> None:
+def test_a_missing_column_or_table_is_named_and_the_report_kept(
+    folder: Path, review: Review
+) -> None:
     path = folder / "metrics/calibration.csv"
     text = path.read_text()
     before = (folder / "report.html").read_bytes()
     try:
         path.write_text(text.replace("confidence", "certainty"))
-        done = draw(folder)
+        done = review(folder, "report")
         assert done.returncode == 2
         assert "metrics/calibration.csv has no column confidence" in done.stderr
         path.unlink()
-        done = draw(folder)
+        done = review(folder, "report")
         assert done.returncode == 2
         assert "working tree has no metrics/calibration.csv" in done.stderr
         assert (folder / "report.html").read_bytes() == before
@@ -277,10 +274,10 @@ def test_a_missing_table_is_named(folder: Path) -> None:
         path.write_text(text)
 
 
-def test_text_of_a_revision_is_no_markup(folder: Path) -> None:
+def test_the_name_of_a_revision_is_escaped(folder: Path, review: Review) -> None:
     name = "<img-src=x>"
     run("git", *AUTHOR, "tag", name, cwd=folder)
-    done = draw(folder, name, "--output", "tag.html")
+    done = review(folder, "report", name, "--output", "tag.html")
     assert done.returncode == 0, done.stderr
     html = (folder / "tag.html").read_text()
     assert name not in html

@@ -1,21 +1,20 @@
-"""`python -m review verify --rerun`: the pipeline, run again from nothing, gives the same bytes."""
+"""`python -m review verify --rerun`: a commit gives the same bytes when run from scratch."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from fashion_mnist.files import write_metrics
+from repository import dvc_lock, revisions
 from review import machine, rerun
+from review.rerun import ComparedOutput
 from tests.conftest import AUTHOR, ROOT, run
-
-pytestmark = pytest.mark.slow
 
 ALL = ["download", "split", "preprocess", "train", "evaluate"]
 
@@ -33,127 +32,141 @@ def commit(folder: Path) -> None:
     run("git", *AUTHOR, "commit", "--quiet", "--message", "change", cwd=folder)
 
 
-def review(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m review` of this repository in another one."""
-    return subprocess.run(
-        [sys.executable, "-m", "review", *arguments],
+def verify(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `verify --rerun` in a process, whose stages print to its standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "review", "verify", "--rerun", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-
-
-def verify(folder: Path, *arguments: str) -> dict[str, Any]:
-    done = review(folder, "verify", "--rerun", "--json", *arguments)
-    assert done.returncode in (0, 1), done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert done.returncode == (0 if found["reproduced"] else 1)
     assert not (folder / ".dvc/tmp/rerun").exists()
-    return found
+    return done
 
 
-def states(found: dict[str, Any]) -> dict[str, set[str]]:
-    by_stage: dict[str, set[str]] = {}
-    for output in found["outputs"]:
-        by_stage.setdefault(output["stage"], set()).add(output["state"])
-    return by_stage
-
-
-def test_all_is_identical_and_recorded(folder: Path) -> None:
-    done = review(folder, "verify", "--rerun", "--record")
+@pytest.mark.pipeline
+@pytest.mark.slow
+def test_an_unchanged_commit_is_identical_and_recorded(folder: Path) -> None:
+    done = verify(folder, "--record")
     assert done.returncode == 0, done.stderr
-    assert "docs/machine.json does not tell which kind of machine" in done.stdout
-    assert done.stdout.endswith("reproduced\n")
-    assert "different" not in done.stdout
+    lines = done.stdout.splitlines()
+    assert (
+        lines[1]
+        == f"{machine.RECORD} is missing: the kind of machine behind this commit is unknown"
+    )
+    assert lines[2:] == ["24 outputs: 24 identical", "reproduced"]
     for stage in ALL:
         assert f"Running stage '{stage}'" in done.stderr
     assert machine.recorded(folder) == machine.here()
     assert run("git", "status", "--porcelain", cwd=folder) == "?? docs/\n"
 
 
-def test_only_some_stages(folder: Path) -> None:
-    found = verify(folder, "--stages", "split")
-    assert states(found) == {"split": {"identical"}}
-    done = review(folder, "verify", "--rerun", "--stages", "sqlit")
-    assert done.returncode == 2
-    assert "no stage 'sqlit', expected one of download, split, preprocess" in done.stderr
-
-
-@pytest.fixture
-def reshaped(folder: Path) -> Path:
-    """That repository, with predictions, scores and lock that no run of it gives."""
-    path = folder / "metrics/evaluate.json"
-    scores = json.loads(path.read_text())
-    scores["loss"] += 0.02
-    write_metrics(path, scores)
-    digest = subprocess.run(["md5sum", path], capture_output=True, text=True, check=True).stdout
-    yaml = YAML()
-    lock = yaml.load(folder / "dvc.lock")
-    for out in lock["stages"]["evaluate"]["outs"]:
-        if out["path"] == "metrics/evaluate.json":
-            out["md5"] = digest.split()[0]
-    yaml.dump(lock, folder / "dvc.lock")
-    commit(folder)
-    return folder
-
-
-def test_other_scores_on_the_same_kind_of_machine(reshaped: Path) -> None:
-    machine.record(reshaped)
-    commit(reshaped)
-    found = verify(reshaped, "--stages", "train", "evaluate")
-    assert not found["reproduced"]
-    assert states(found) == {"train": {"identical"}, "evaluate": {"identical", "different"}}
-    (different,) = (output for output in found["outputs"] if output["state"] == "different")
-    assert different["path"] == "metrics/evaluate.json"
-    assert different["found"] != different["expected"]
-
-
-def test_other_scores_on_another_kind_of_machine(reshaped: Path) -> None:
-    write_metrics(
-        reshaped / machine.RECORD,
-        machine.here().model_dump() | {"instruction_set": "altivec"},
-    )
-    commit(reshaped)
-    done = review(reshaped, "verify", "--rerun")
-    assert done.returncode == 0, done.stderr
-    text = " ".join(done.stdout.split())
-    assert "another kind of machine: instruction_set was altivec, is" in text
-    assert "tolerated: other bytes, with scores as near as another kind" in text
-    # The tolerance has an end.
-    shutil.copy(reshaped / "metrics/evaluate.json", reshaped.parent / "scores.json")
-    before = json.loads((reshaped / "metrics/evaluate.json").read_text())
-    after = before | {"loss": before["loss"] + 2 * rerun.TOLERANCE["loss"]}
-    assert rerun.far(before, after) == [
-        f"loss is {after['loss']}, committed is {before['loss']}, tolerated 0.03 either way"
-    ]
-
-
-def test_data_may_not_differ_on_any_machine(folder: Path) -> None:
+@pytest.mark.pipeline
+@pytest.mark.slow
+def test_code_that_gives_other_bytes_is_different(folder: Path) -> None:
     path = folder / "stages/split.py"
-    # Code of a commit whose lock is of another.
     before = path.read_text()
     path.write_text(before.replace('zipfile.ZipInfo(f"{name}.npy")', 'f"{name}.npy"'))
     assert path.read_text() != before
     commit(folder)
-    found = verify(folder, "--stages", "split")
-    assert states(found)["split"] == {"different", "identical"}
+    done = verify(folder, "--json", "--stages", "split")
+    assert done.returncode == 1, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert not found["reproduced"]
+    states = {item["path"]: item["state"] for item in found["outputs"]}
+    assert states["data/split/train.npz"] == "different"
+    assert states["metrics/split.json"] == "identical"
+    assert {item["stage"] for item in found["outputs"]} == {"split"}
+    for item in found["outputs"]:
+        assert (item["found"] == item["expected"]) == (item["state"] == "identical")
 
 
-def test_what_cannot_run(folder: Path) -> None:
-    (folder / "README.md").write_text("new")
-    (folder / "dvc.yaml").write_text((folder / "dvc.yaml").read_text() + "\n")
+@pytest.mark.pipeline
+@pytest.mark.slow
+def test_a_rerun_needs_a_commit_a_stage_and_a_readable_record(
+    folder: Path, review: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    path = folder / "dvc.yaml"
+    path.write_text(path.read_text() + "\n")
     done = review(folder, "verify", "--rerun")
     assert done.returncode == 2
     assert "the working tree has changes" in done.stderr
     run("git", "checkout", "--quiet", ".", cwd=folder)
+    done = review(folder, "verify", "--rerun", "--stages", "sqlit")
+    assert done.returncode == 2
+    assert "no stage 'sqlit', expected one of download, split, preprocess" in done.stderr
     (folder / "docs").mkdir()
     (folder / machine.RECORD).write_text('{"system": 3}')
     commit(folder)
     done = review(folder, "verify", "--rerun")
     assert done.returncode == 2
     assert "docs/machine.json: system: Input should be a valid string" in done.stderr
-    done = review(folder, "verify", "--record")
-    assert done.returncode == 2
-    assert "--record: only with --rerun" in done.stderr
+
+
+# --- which differences are tolerated; nothing runs
+
+
+def output(path: str, stage: str, found: str = "2") -> ComparedOutput:
+    lock = {stage: {"outs": [{"path": path, "md5": found}]}}
+    committed = {stage: {"outs": [{"path": path, "md5": "1"}]}}
+    (compared,) = rerun.compare(committed, lock, [stage])
+    return compared
+
+
+def test_outputs_are_compared_by_hash() -> None:
+    assert output("data/a", "split", "1").state == "identical"
+    assert output("data/a", "split", "2").state == "different"
+    new = {"split": {"outs": [{"path": "data/b", "md5": "1"}]}}
+    (added,) = rerun.compare({}, new, ["split"])
+    assert (added.state, added.expected, added.found) == ("different", None, "1")
+
+
+@pytest.mark.parametrize(
+    ("stage", "state"),
+    [
+        ("download", "different"),
+        ("split@first_5000", "different"),
+        ("preprocess", "different"),
+        ("train", "tolerated"),
+        ("train@lenet", "tolerated"),
+        ("evaluate", "tolerated"),
+        ("aggregate", "tolerated"),
+    ],
+)
+def test_another_kind_of_machine_may_round_models_and_scores_but_not_data(
+    stage: str, state: str
+) -> None:
+    changed, same = rerun.tolerate([output("a", stage), output("a", stage, "1")], [], False)
+    assert changed.state == state
+    assert same.state == "identical"
+
+
+def test_nothing_is_tolerated_on_the_same_kind_of_machine_or_with_a_score_far_off() -> None:
+    outputs = [output("a", "train")]
+    assert rerun.tolerate(outputs, [], same_kind=True) == outputs
+    assert rerun.tolerate(outputs, ["loss is far off"], same_kind=False) == outputs
+
+
+def test_scores_further_off_than_the_tolerance_are_named(tmp_path: Path) -> None:
+    before = {"accuracy": 0.9, "loss": 0.2, "classes": {"shirt": {"recall": 0.8}}, "images": 100}
+    near = {"accuracy": 0.895, "loss": 0.22, "classes": {"shirt": {"recall": 0.1}}, "images": 100}
+    assert rerun.far(before, near) == []
+    line = "loss is 0.26, committed is 0.2, tolerance is ±0.03"
+    assert rerun.far(before, near | {"loss": 0.26}) == [line]
+    assert rerun.far({"a": {"loss": 0.2}}, {"a": {}}) == [
+        "a.loss is None, committed is 0.2, tolerance is ±0.03"
+    ]
+    # Only metrics files that differ are read.
+    sides = []
+    for name, scores in (("head", before), ("made", near | {"loss": 0.26})):
+        write_metrics(tmp_path / name / "metrics/evaluate.json", scores)
+        sides.append(revisions.working_tree(tmp_path / name))
+    outputs = [
+        output("metrics/evaluate.json", "evaluate"),
+        output("metrics/train.json", "train", "1"),
+        output(dvc_lock.MODEL, "train"),
+    ]
+    assert rerun.beyond_tolerance(outputs, *sides) == [f"metrics/evaluate.json: {line}"]
+    assert rerun.beyond_tolerance(outputs[1:], *sides) == []

@@ -36,6 +36,7 @@ def test_default_recipe_gives_the_same_bytes_in_another_process(
     assert "oneDNN" not in done.stderr
     assert "cuda" not in done.stderr.lower()
     assert "absl" not in done.stderr
+    assert "WARNING:tensorflow" not in done.stderr
 
 
 def test_model_loads_and_predicts_what_was_scored(keras: Any, finished: Pipeline) -> None:

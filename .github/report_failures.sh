@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Keeps one open issue that says which of the weekly jobs failed: written, updated, and closed once
-# all are well again. $RESULTS is what GitHub calls `needs`, as JSON; $RUN is the address of the run.
+# Keeps one open issue that lists the weekly jobs that failed, and closes it once all succeed.
+# $RESULTS is GitHub's `needs`, as JSON; $RUN is the URL of the run.
 set -euo pipefail
 
 marker='<!-- weekly -->'
@@ -13,7 +13,7 @@ if [ -z "$failed" ]; then
   fi
   exit 0
 fi
-body=$(printf '%s\nFailed in [the last run](%s): **%s**.\n\nThis issue is updated each week, and closed when all is well again.' \
+body=$(printf '%s\nFailed in [the last run](%s): **%s**.\n\nThis issue is updated every week, and closed once all jobs succeed.' \
   "$marker" "$RUN" "$failed")
 if [ -n "$number" ]; then
   gh api --method PATCH "repos/$GITHUB_REPOSITORY/issues/$number" -f "body=$body" --silent

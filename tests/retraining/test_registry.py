@@ -1,0 +1,87 @@
+"""Versions of the model are git tags by the convention of GTO."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import AUTHOR, ROOT, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.retraining]
+
+
+@pytest.fixture
+def folder(tracked: Path, tmp_path: Path) -> Path:
+    """A repository with the main pipeline alone, and somebody to sign tags."""
+    folder = tmp_path / "repository"
+    shutil.copytree(tracked, folder)
+    # A pipeline that never ran, and that this is not about.
+    shutil.rmtree(folder / "published", ignore_errors=True)
+    message = ("--message", "one pipeline")
+    run("git", *AUTHOR, "commit", "--quiet", "--allow-empty", "--all", *message, cwd=folder)
+    run("git", "config", "user.name", "Test", cwd=folder)
+    run("git", "config", "user.email", "test@example.org", cwd=folder)
+    return folder
+
+
+def register(folder: Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: GTO closes the output that pytest puts in place of the terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "retraining", "register"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_each_new_model_gets_a_tag_that_dvc_finds(folder: Path, tmp_path: Path) -> None:
+    done = register(folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "model@v1.0.0: push it with `git push origin model@v1.0.0`\n"
+    assert run("git", "cat-file", "-t", "model@v1.0.0", cwd=folder) == "tag\n"
+    assert register(folder).stdout == "the model is that of model@v1.0.0: nothing to do\n"
+    got = tmp_path / "got.keras"
+    run("dvc", "artifacts", "get", folder, "model", "--rev", "v1.0.0", "--out", got, cwd=tmp_path)
+    assert got.read_bytes() == (folder / "data/model/model.keras").read_bytes()
+
+    path = folder / "params.yaml"
+    params = YAML(typ="safe").load(path)
+    params["train"]["seed"] = 5
+    YAML(typ="safe").dump(params, path)
+    done = register(folder)
+    assert done.returncode == 2
+    assert "the working tree has changes" in done.stderr
+    run("dvc", "repro", "dvc.yaml", cwd=folder)
+    run("git", *AUTHOR, "commit", "--quiet", "--all", "--message", "other seed", cwd=folder)
+    assert register(folder).stdout.startswith("model@v1.1.0: push it")
+
+
+def test_the_workflow_pushes_the_tag_of_a_new_model_once(folder: Path, tmp_path: Path) -> None:
+    for name in ("recipes", "repository", "retraining", "review"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("Makefile", "requirements-review.lock"):
+        shutil.copy(ROOT / name, folder / name)
+    run("git", "add", "--all", cwd=folder)
+    run("git", *AUTHOR, "commit", "--quiet", "--message", "code", cwd=folder)
+    origin = tmp_path / "origin.git"
+    run("git", "clone", "--quiet", "--bare", folder, origin, cwd=tmp_path)
+    run("git", "remote", "add", "origin", origin, cwd=folder)
+    # `make` finds it installed already.
+    python = folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    for name in ("installed", "installed-review"):
+        (folder / ".venv" / name).touch()
+    for _ in range(2):
+        run(ROOT / ".github/register.sh", cwd=folder)
+    assert run("git", "tag", cwd=origin) == "model@v1.0.0\n"
+    assert run("git", "log", "-1", "--format=%an", cwd=origin) == "Test\n"
+    tagger = run("git", "for-each-ref", "--format=%(taggername)", "refs/tags", cwd=origin)
+    assert tagger == "github-actions[bot]\n"
