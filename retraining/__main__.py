@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
             return FAILED
         return _failed(f"{error.name} is not installed: run `{INSTALL}`")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}{error.strerror or error}")
     except Exception:
         # Python's own exit code for a bug would mean that everything new was refused.
         traceback.print_exc()

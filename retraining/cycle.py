@@ -25,7 +25,7 @@ from retraining.candidate import Candidate, Recipe, accepted
 from retraining.inbox import Delivery
 from retraining.ledger import Entry
 from retraining.settings import Settings
-from review import comparison, comparison_text, evidence
+from review import comparison, comparison_text, evidence, rules
 from review.comparison import Comparison
 from review.evidence import Evidence
 
@@ -129,6 +129,8 @@ def _run(request: Request, start: Start) -> Outcome:
 def _start(request: Request) -> Start:
     revision = _tip_of_main(request)
     champion = evidence.gather(revision)
+    # The comparison comes after the training; report wrong rules before.
+    rules.read(champion.parameters, revision.name)
     section = settings.read(champion.parameters, revision.name)
     return Start(revision, champion, section, dvc_lock.model(revision))
 

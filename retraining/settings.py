@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from fashion_mnist.errors import InputError
-from fashion_mnist.params import MOVED, Section, explain
+from fashion_mnist.params import Section, explain
 
 
 class Settings(Section):
@@ -33,13 +33,6 @@ def read(parameters: dict[str, Any], name: str) -> Settings:
         InputError: The section is missing or its keys are wrong; every such key is named.
     """
     where = f"{name}: params.yaml"
-    review = parameters.get("review")
-    if isinstance(review, dict):
-        old = [f"review.{key}" for key in review if f"review.{key}" in MOVED]
-        if old:
-            raise InputError(
-                f"{where}: {'; '.join(f'{key}: moved to {MOVED[key]}' for key in old)}"
-            )
     section = parameters.get("retraining")
     if section is None:
         raise InputError(f"{where}: no section 'retraining'")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import recipes
-import review.__main__
 from retraining.__main__ import main
 from tests.conftest import AUTHOR, ROOT, run
 
@@ -87,22 +86,3 @@ def test_a_repository_that_cannot_be_used_ends_in_one_line(
     run("git", *AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "first", cwd=tmp_path)
     assert main([]) == 2
     assert capsys.readouterr().err == "retraining: error: main has no params.yaml\n"
-
-
-@pytest.mark.parametrize(
-    ("verb", "place"),
-    [("retrain", "python -m retraining"), ("register", "python -m retraining register")],
-)
-def test_the_verbs_of_review_name_their_new_place(
-    verb: str,
-    place: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    # Not in a repository, where the verb must not do anything.
-    monkeypatch.chdir(tmp_path)
-    assert review.__main__.main([verb]) == 2
-    complaint = capsys.readouterr().err
-    assert f"`{place}`" in complaint
-    assert complaint.count("\n") == 1

@@ -21,11 +21,6 @@ def test_the_committed_section_is_valid() -> None:
     [
         ({}, "main: params.yaml: no section 'retraining'"),
         (
-            {"review": {"alpha": 0.05, "inbox": "data/inbox", "agreement": 0.5}},
-            "main: params.yaml: review.inbox: moved to retraining.inbox; "
-            "review.agreement: moved to retraining.agreement",
-        ),
-        (
             {"retraining": {"inbox": "data/inbox"}},
             "main: params.yaml: retraining.agreement: missing",
         ),
