@@ -59,7 +59,7 @@ def _run(
     from fashion_mnist import determinism
 
     # It refuses to work if TensorFlow was loaded without its environment; here it had that.
-    determinism.sys = SimpleNamespace(modules={})  # type: ignore[attr-defined]
+    determinism.sys = SimpleNamespace(modules={}, stderr=sys.stderr)  # type: ignore[attr-defined]
     sys.argv = [name, *arguments]
     with around():
         runpy.run_module(name, run_name="__main__", alter_sys=True)

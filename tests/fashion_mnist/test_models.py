@@ -103,6 +103,7 @@ def test_wrong_arguments_are_named(keras: Any, name: str, arguments: dict, words
         models.build(name, arguments)
 
 
+@pytest.mark.slow
 def test_fast_cnn_loads_without_our_code(keras: Any, tmp_path: Path) -> None:
     from fashion_mnist import model_file
 

@@ -16,7 +16,7 @@ LEVELS = (
     {"repository"},
     {"review"},
     {"retraining"},
-    {"benchmarks"},
+    {"benchmarks", "docs"},
 )
 PACKAGES = [package for level in LEVELS for package in sorted(level)]
 TRAINING = {"tensorflow", "keras", "sklearn"}

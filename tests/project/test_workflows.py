@@ -120,6 +120,7 @@ def review(folder: Path, base: str, **environment: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.slow
 def test_review_writes_comment_report_and_summary(branch: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
@@ -132,6 +133,7 @@ def test_review_writes_comment_report_and_summary(branch: Path, tmp_path: Path) 
     assert run("git", "status", "--porcelain", cwd=branch) == ""
 
 
+@pytest.mark.slow
 def test_review_exits_as_the_comparison_does(branch: Path) -> None:
     change_review(branch, floors={"accuracy": 1.0, "class_recall": 0.0})
     done = review(branch, "main")

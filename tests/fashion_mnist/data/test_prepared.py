@@ -36,7 +36,7 @@ def test_not_finite(tmp_path: Path, value: float) -> None:
     images, labels = good()
     images[5000, 3, 4] = value
     write(tmp_path, images, labels)
-    with pytest.raises(InputError, match=r"images.npy: row 5000 holds a value that is not finite"):
+    with pytest.raises(InputError, match=r"images.npy: row 5000 has a value that is not finite"):
         prepared.load(tmp_path)
 
 
