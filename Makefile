@@ -1,4 +1,4 @@
-# Every recipe is a command that you could type yourself. `make help` lists the targets.
+# Every target runs commands that you could type yourself. `make help` lists the targets.
 PYTHON ?= python3
 READER ?= params
 FUZZ_SECONDS ?= 600
@@ -39,7 +39,7 @@ report: .venv/installed-review ## the same as report.html, with charts and the i
 card: .venv/installed-review ## write metrics/model_card.md from the metrics
 	.venv/bin/python -m review card
 
-verify: .venv/installed-review ## check that code, parameters, dvc.lock and metrics are consistent
+verify: .venv/installed ## check that code, parameters, dvc.lock and metrics are consistent
 	.venv/bin/python -m review verify
 
 rerun: .venv/installed ## run the commit again in a clone and compare every byte

@@ -1,4 +1,4 @@
-"""What each trick of the default recipe is worth: accuracy and cost without it.
+"""What each part of the default recipe is worth: accuracy and cost without it.
 
 The recipe of params.yaml and its variants train on data/prepared/train with the same seeds, each
 training in a process of its own. They are scored on data/prepared/test, which with the default

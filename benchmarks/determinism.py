@@ -50,7 +50,7 @@ class Combination(NamedTuple):
 class Figures(NamedTuple):
     """Images per second of a training, and a hash of the trained weights."""
 
-    rate: float
+    speed: float
     weights: str
 
 
@@ -106,7 +106,7 @@ def render(rounds: Sequence[Mapping[Combination, Mapping[str, Figures]]]) -> str
         row = [op_determinism, combination.kernels, str(combination.threads)]
         for name in SIZES:
             # Pairs are of the same round, so that a slow minute slows both.
-            ratios = [one[combination][name].rate / one[PIPELINE][name].rate for one in rounds]
+            ratios = [one[combination][name].speed / one[PIPELINE][name].speed for one in rounds]
             hashes = {one[combination][name].weights for one in rounds}
             row += [f"{statistics.median(ratios):.2f}", str(len(hashes))]
         rows.append(row)
@@ -119,7 +119,7 @@ def measure_apart(combination: Combination) -> dict[str, Figures]:
         "benchmarks.determinism", "--child", json.dumps(combination)
     )
     figures = {name: Figures(*values) for name, values in found.items()}
-    speeds = ", ".join(f"{name} {one.rate:,.0f}" for name, one in figures.items())
+    speeds = ", ".join(f"{name} {one.speed:,.0f}" for name, one in figures.items())
     print(f"{combination}: images per second: {speeds}", file=sys.stderr, flush=True)
     return figures
 

@@ -1,4 +1,4 @@
-"""Cost and accuracy of the recipes: reads what time_to_accuracy measured; a table and a picture."""
+"""Shows what time_to_accuracy measured, as a table and a picture."""
 
 import statistics
 from collections.abc import Iterable, Mapping
@@ -79,7 +79,7 @@ Accuracy: mean ± standard deviation over the runs; time, cost and speed: median
 
 
 def render(results: Results) -> str:
-    """Return the Markdown table, a row a system; `caption` explains its columns."""
+    """Return the Markdown table, one row per system; `caption` explains its columns."""
     rows = []
     for name, runs in by_system(results).items():
         flops = runs[0]["flops_per_image"]

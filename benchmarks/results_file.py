@@ -28,6 +28,6 @@ def read(path: Path, keys: Collection[str]) -> Results:
 
 
 def write(path: Path, results: Results) -> None:
-    """Write all measurements; a killed benchmark leaves the file of the one before."""
+    """Write all measurements; a killed benchmark leaves the previous file."""
     with new_file(path) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from repository.commands import dvc, dvc_output, run
+from repository.dvc_lock import PIPELINE
 
 
 @contextmanager
@@ -30,12 +31,12 @@ def clone(root: Path, commit: str, folder: Path) -> Iterator[None]:
 def restore(root: Path, folder: Path) -> None:
     """Let a clone share the DVC cache of the repository at `root`, and check out its data.
 
-    Data that the cache lacks is left out.
+    Data missing from the cache is skipped.
 
     Raises:
         InputError: DVC failed.
     """
     cache = dvc_output("cache", "dir", cwd=root).strip()
     dvc("config", "--local", "cache.dir", cache, cwd=folder)
-    # DVC would run a stage whose output persists rather than restore it.
-    dvc("checkout", "--quiet", "--allow-missing", "dvc.yaml", cwd=folder)
+    # `dvc repro` reruns a stage whose output has `persist: true` instead of restoring it.
+    dvc("checkout", "--quiet", "--allow-missing", PIPELINE, cwd=folder)

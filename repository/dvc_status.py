@@ -31,7 +31,7 @@ UNCHANGED = Status(False, {}, {})
 
 
 def read(folder: Path) -> dict[str, Status]:
-    """Return the status of each stage of the project in a folder that is not as in its dvc.lock.
+    """Return the status of each stage that differs from dvc.lock, for the project in `folder`.
 
     Raises:
         InputError: There is no dvc.yaml, or DVC cannot read it.

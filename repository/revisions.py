@@ -17,7 +17,7 @@ class Revision:
 
     Args:
         root: Folder that paths are relative to: the top of the repository, or one inside it.
-        name: What messages call it.
+        name: Its name in messages.
         commit: Its full hash; None for the working tree.
     """
 

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Trains on the deliveries in the inbox, and proposes the new model in a pull "
         "request if it is no worse. It touches neither main nor your checkout.",
         epilog="Exit codes: 0 nothing new, or something is proposed; 1 everything new is refused; "
-        "2 failed, or another run is at work.",
+        "2 failed, or another run is active.",
     )
     parser.add_argument(
         "register",
@@ -88,11 +88,13 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         choices=names,
         help=f"try a recipe instead of deliveries, over several seeds: {', '.join(names)}",
     )
-    parser.add_argument("--seeds", metavar="N", type=int, help=f"of a recipe (default: {SEEDS})")
+    parser.add_argument(
+        "--seeds", metavar="N", type=int, help=f"number of seeds for --recipe (default: {SEEDS})"
+    )
 
 
 def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """End the process if options are combined that exclude each other."""
+    """Exit if mutually exclusive options are combined."""
     options = vars(args) | {"register": None}
     if args.register and options != vars(parser.parse_args([])):
         parser.error("register takes no options")

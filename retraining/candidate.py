@@ -52,7 +52,7 @@ def accepted(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def describe(candidate: Candidate) -> Iterator[str]:
-    """Yield what is known about a candidate, a line each."""
+    """Yield what is known about a candidate, one line each."""
     for reason in candidate.reasons:
         yield f"refused: {reason}"
     found, opinion = candidate.inspection, candidate.opinion

@@ -6,6 +6,7 @@ from pathlib import Path
 import recipes
 from repository import revisions
 from repository.commands import dvc, run
+from repository.dvc_lock import PIPELINE
 from repository.revisions import Revision
 from retraining import ledger
 from retraining.candidate import Recipe
@@ -27,7 +28,7 @@ def train_with_deliveries(
     listed = champion.parameters["download"].get("deliveries") or []
     listed = [*listed, *(delivery.accepted(today) for delivery in deliveries)]
     recipes.rewrite(folder / "params.yaml", {"download": {"deliveries": listed}})
-    dvc("repro", "dvc.yaml", cwd=folder)
+    dvc("repro", PIPELINE, cwd=folder)
     return comparison.compare(champion, read(folder))
 
 
@@ -38,21 +39,19 @@ def train_with_recipe(
 
     Args:
         folder: The checkout. Main's spread is committed in it if main lacks it.
-        champion: What main says about its model.
+        champion: Evidence of main.
         recipe: What to train.
         finished: Folder for the scores of finished seeds, kept between runs.
 
     Raises:
         InputError: The pipeline failed; its output was printed.
     """
-    known = spread.find(champion)
-    current = spread.fingerprint(champion.parameters, champion.lock)
-    if not known or known.fingerprint != current:
+    if not spread.own(champion):
         spread.measure(folder, recipe.seeds, None, finished)
         commit(folder, f"Spread over {recipe.seeds} seeds")
     base = Revision(folder, champion.revision.name, revisions.resolve(folder, "HEAD").commit)
     recipes.rewrite(folder / "params.yaml", recipes.read(recipe.stem))
-    dvc("repro", "dvc.yaml", cwd=folder)
+    dvc("repro", PIPELINE, cwd=folder)
     # A spread is measured from a commit; this one is undone, its files stay.
     commit(folder, "challenger")
     spread.measure(folder, recipe.seeds, None, finished)

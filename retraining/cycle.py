@@ -25,12 +25,11 @@ from retraining.candidate import Candidate, Recipe, accepted
 from retraining.inbox import Delivery
 from retraining.ledger import Entry
 from retraining.settings import Settings
-from review import comparison, comparison_text, evidence, rules
+from review import comparison, comparison_text, evidence, rules, spread
 from review.comparison import Comparison
 from review.evidence import Evidence
 
 SCRATCH = Path(".dvc/tmp/retrain")
-FINISHED_SEEDS = Path(".dvc/tmp/spread")
 ATTEMPTS = 3  # main may move during a training
 
 
@@ -83,7 +82,7 @@ class Outcome(NamedTuple):
     branch:
         The proposal; None if there is none.
     commands:
-        What is left to the user.
+        Commands that the user must still run.
     """
 
     candidates: list[Candidate]
@@ -100,7 +99,7 @@ def retrain(request: Request) -> Outcome:
     """Try what waits, unless main has it or a run has decided on it against the same model.
 
     Raises:
-        InputError: Another run is at work, the inbox cannot be read, or a command failed.
+        InputError: Another run is active, the inbox cannot be read, or a command failed.
     """
     with _alone(request.root / SCRATCH):
         for _ in range(ATTEMPTS):
@@ -163,7 +162,7 @@ def _restore(root: Path, folder: Path, name: str) -> None:
     if local.exists():
         shutil.copy(local, folder / ".dvc/config.local")
     clones.restore(root, folder)
-    dvc("repro", "--pull", "dvc.yaml", cwd=folder)
+    dvc("repro", "--pull", dvc_lock.PIPELINE, cwd=folder)
     if not revisions.clean(folder):
         raise InputError(f"{name} does not reproduce what is committed: run `dvc repro` there")
 
@@ -212,7 +211,7 @@ def _try(request: Request, start: Start, folder: Path, looked: list[Candidate]) 
 
 def _train(request: Request, start: Start, folder: Path, good: list[Candidate]) -> Comparison:
     if request.recipe:
-        finished = request.root / FINISHED_SEEDS
+        finished = request.root / spread.KEPT
         return challenger.train_with_recipe(folder, start.champion, request.recipe, finished)
     deliveries = [
         candidate.subject for candidate in good if isinstance(candidate.subject, Delivery)
@@ -223,7 +222,7 @@ def _train(request: Request, start: Start, folder: Path, good: list[Candidate]) 
 def _propose(
     request: Request, folder: Path, judged: list[Candidate], found: Comparison
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the new branch, and the commands that are left to the user."""
+    """Return the new branch, and the commands that the user must still run."""
     branch = proposal.commit(request.root, folder, accepted(judged), found)
     text = request.root / SCRATCH / "proposal.md"
     text.write_text(proposal.body(judged, found), encoding="utf-8")
@@ -266,7 +265,7 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         lock = zc.lockfile.LockFile(str(folder / "lock"))
     except zc.lockfile.LockError as error:
-        raise InputError("another retraining is at work here") from error
+        raise InputError("another run is active") from error
     try:
         yield
     finally:

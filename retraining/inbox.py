@@ -12,7 +12,7 @@ from fashion_mnist.data.idx import Uint8
 from fashion_mnist.data.sources import Pin
 from fashion_mnist.errors import InputError, reason
 
-# Longest file, uncompressed; 100,000 images as CSV come near it.
+# Longest file, uncompressed: enough for 170,000 images as CSV.
 LIMIT = 1 << 29  # bytes
 TIMEOUT = 60  # seconds without a byte
 ATTEMPTS = 3

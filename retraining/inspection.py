@@ -15,8 +15,8 @@ from sklearn.metrics import pairwise_distances_argmin_min
 from fashion_mnist.data.idx import Uint8
 from fashion_mnist.dataset import KEYS
 
-# Root mean square of the differences in grey value. Of 10,000 training images one is nearer than
-# this to an image of the test set, of as many of t10k one; noise of 10 grey levels stays below.
+# Root mean square of the differences in grey value. One of 10,000 training images, and one of the
+# t10k images, is closer than this to a test image; noise of 10 grey levels stays below.
 NEAR = 10.0
 # Population stability index: below .1 is called stable and above .25 a shift (Siddiqi 2006).
 SHIFTED = 0.25
@@ -44,14 +44,11 @@ class Inspection(NamedTuple):
 
     images:
         Number of images.
-    classes:
-        Number of images of each class, by key.
     problems, oddities:
         Why it is refused, and what is only reported; indices count its images from 0.
     """
 
     images: int
-    classes: dict[str, int]
     problems: list[str]
     oddities: list[str]
     drift: Drift
@@ -83,10 +80,8 @@ def inspect(images: Uint8, labels: Uint8, train: tuple[Uint8, Uint8], test: Uint
         *_listed("images in the training set already", known),
         *_listed("repeated images", repeated),
     ]
-    counts = np.bincount(labels, minlength=len(KEYS)).tolist()
     return Inspection(
         images=len(images),
-        classes=dict(zip(KEYS, counts, strict=True)),
         problems=problems,
         oddities=oddities,
         drift=drift(images, labels, *train),
@@ -106,7 +101,7 @@ def repetitions(digests: list[bytes], labels: Uint8) -> tuple[NDArray[np.bool_],
     images = Counter(digests)
     pairs = Counter(zip(digests, labels.tolist(), strict=True))
     repeated = np.array([images[digest] > 1 for digest in digests])
-    # Other labels were given to an image that occurs more often than with this label.
+    # The image occurs more often than its pair with this label, so it has another label too.
     contradicted = np.array(
         [
             images[digest] > pairs[digest, label]

@@ -47,7 +47,7 @@ class Entry(BaseModel):
 
 
 def read(root: Path, remote: str | None) -> list[Entry]:
-    """Return the entries here and, if there is a remote, there; oldest first.
+    """Return the local entries and, if there is a remote, its entries; oldest first.
 
     Raises:
         InputError: A line is not an entry.

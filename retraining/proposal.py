@@ -6,7 +6,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from repository.commands import dvc, git, output, run
+from repository.commands import dvc, dvc_output, git, output, run
+from repository.dvc_lock import PIPELINE
 from retraining import challenger
 from retraining.candidate import Candidate, describe
 from review import card, comparison_text
@@ -62,7 +63,7 @@ def pull_request(branch: str, found: Comparison, text: Path) -> list[str]:
 
 def by_hand(folder: Path, branch: str, opening: list[str]) -> tuple[str, ...]:
     """Return the commands that publish a branch which stays here."""
-    data = ["dvc push dvc.yaml"] if _has_store(folder) else []
+    data = [f"dvc push {PIPELINE}"] if _has_store(folder) else []
     return (*data, f"git push {REMOTE} {branch}", shlex.join(opening))
 
 
@@ -79,14 +80,14 @@ def publish(
         opening: The command that opens the pull request.
 
     Returns:
-        The commands that are left to the user: `opening`, if `gh` is not installed.
+        The commands that the user must still run: `opening`, if `gh` is not installed.
 
     Raises:
         InputError: A command failed.
     """
     # Data first: a branch without its data would be worse than no branch.
     if _has_store(folder):
-        dvc("push", "dvc.yaml", cwd=folder)
+        dvc("push", PIPELINE, cwd=folder)
     else:
         print("retraining: no DVC remote, so the branch comes without its data", file=sys.stderr)
     run("git", "push", "--quiet", remote, f"+{branch}:refs/heads/{branch}", cwd=root)
@@ -99,4 +100,4 @@ def publish(
 
 
 def _has_store(folder: Path) -> bool:
-    return bool(output(sys.executable, "-m", "dvc", "remote", "list", cwd=folder).strip())
+    return bool(dvc_output("remote", "list", cwd=folder).strip())

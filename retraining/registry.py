@@ -27,7 +27,9 @@ def register(root: Path) -> str:
         InputError: Tracked files have changes, or the tag cannot be made.
     """
     if not revisions.clean(root):
-        raise InputError("the working tree has changes: commit them, since a version is a commit")
+        raise InputError(
+            "the working tree has changes; commit them first: a version is a tag on a commit"
+        )
     head = revisions.resolve(root, "HEAD")
     model = dvc_lock.model(head)
     try:

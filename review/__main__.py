@@ -12,8 +12,8 @@ from fashion_mnist.errors import InputError
 NO_ANSWER = 2  # exit code
 # A missing module of these is a bug, not an incomplete installation.
 OURS = ("fashion_mnist", "recipes", "repository", "review", "stages")
-# `make .venv/installed-review` does not install these.
-PIPELINE = ("dvc", "keras", "scikit-learn", "sklearn", "tensorflow")
+# `machine` looks these up; `make .venv/installed-review` does not install them.
+PIPELINE = ("keras", "scikit-learn", "tensorflow")
 
 
 class Verb(NamedTuple):
@@ -63,7 +63,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m review",
         description="Says whether a change is better, worse, or noise.",
-        epilog="Exit codes: 0 accepted; 1 refused by a rule in params.yaml; 2 no answer, and why.",
+        epilog="Exit codes: 0 accepted; 1 refused by a rule in params.yaml (verify: not verified "
+        "or not reproduced); 2 no answer, and why.",
     )
     verbs = parser.add_subparsers(required=True, metavar="verb")
     chosen = next((word for word in words if not word.startswith("-")), None)

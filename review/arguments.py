@@ -33,7 +33,7 @@ def sides(args: argparse.Namespace) -> tuple[Evidence, Evidence]:
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Return an argument type: a whole number from `least` on."""
+    """Return an argument type: an integer of at least `least`."""
 
     def parse(text: str) -> int:
         try:

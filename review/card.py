@@ -11,16 +11,13 @@ from ruamel.yaml import YAML
 from statsmodels.stats.proportion import proportion_confint
 
 from fashion_mnist import files
-from fashion_mnist.dataset import KEYS, NAMES
+from fashion_mnist.dataset import HALVES, KEYS, NAMES
 from repository import dvc_lock, revisions
 from review import evidence, spread
 from review.evidence import Evidence
 
 CARD = "metrics/model_card.md"
 TEMPLATE = Path(__file__).with_name("card.md")
-
-
-RELEASE = ("train", "t10k")
 
 
 def render(side: Evidence) -> str:
@@ -45,10 +42,10 @@ def render(side: Evidence) -> str:
         scores=evaluate,
         cost=train,
         sets=split,
-        deliveries={name: found for name, found in download.items() if name not in RELEASE},
+        deliveries={name: found for name, found in download.items() if name not in HALVES},
         classes=classes,
         worst=min(classes, key=lambda row: float(row["recall"])),
-        spread=_spread(side),
+        spread=spread.own(side),
         recipe=_yaml({"train": dict(side.parameters["train"])}),
         percent=lambda share: f"{share:.2%}",
     )
@@ -89,14 +86,6 @@ def _row(side: Evidence, label: int, scores: dict[str, Any]) -> dict[str, Any]:
         "confused_with": confused_with,
         **scores,
     }
-
-
-def _spread(side: Evidence) -> spread.Spread | None:
-    """Return the scores over seeds, if they are those of the revision's recipe."""
-    found = spread.find(side)
-    if found and found.fingerprint == spread.fingerprint(side.parameters, side.lock):
-        return found
-    return None
 
 
 def _yaml(content: dict[str, Any]) -> str:

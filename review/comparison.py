@@ -1,6 +1,6 @@
-"""Decides whether the newer of two revisions is better, and accepted by its rules.
+"""Decides whether the newer of two revisions is better, and whether its rules accept it.
 
-`statistics` computes the p values, `comparison_text` and `report` show the result.
+`statistics` and `spread` compute the p values, `comparison_text` and `report` show the result.
 """
 
 from typing import Literal
@@ -11,7 +11,6 @@ from review.changes import ChangedParameter, ChangedStage
 from review.evidence import Evidence, recalls, same_test_set
 from review.json_result import JsonResult
 from review.rules import Rules
-from review.spread import Spread
 from review.statistics import Interval, McNemarTest
 
 Verdict = Literal["better", "worse", "no evidence of a difference"]
@@ -57,7 +56,7 @@ class Refusal(JsonResult):
     rule: str
     """Its path in params.yaml."""
     subject: str
-    """Number that breaks it."""
+    """What breaks it, in words."""
     value: float
     limit: float
 
@@ -211,7 +210,7 @@ def _classes(base: Evidence, head: Evidence) -> dict[str, ClassRecall]:
 
 def _recipes(base: Evidence, head: Evidence, alpha: float) -> WelchTest | None:
     """Return the test of both recipes; None unless both have a spread that belongs to them."""
-    old, new = _own_spread(base), _own_spread(head)
+    old, new = spread.own(base), spread.own(head)
     if old is None or new is None:
         return None
     test = spread.welch(old.accuracy, new.accuracy, 1 - alpha)
@@ -228,16 +227,8 @@ def _notes(base: Evidence, head: Evidence) -> list[str]:
         f"metrics/spread.json of {side.revision.name} belongs to a different recipe and is "
         "ignored: run `python -m review spread`"
         for side in (base, head)
-        if spread.find(side) and not _own_spread(side)
+        if spread.find(side) and not spread.own(side)
     ]
-
-
-def _own_spread(side: Evidence) -> Spread | None:
-    """Return the spread of a revision, unless there is none or it is of a different recipe."""
-    found = spread.find(side)
-    if found and found.fingerprint == spread.fingerprint(side.parameters, side.lock):
-        return found
-    return None
 
 
 def _verdict(p: float, difference: float, alpha: float) -> Verdict:

@@ -29,7 +29,7 @@ RAW = Path("data/raw")
 # Legible on white and on black, and distinct for colour-blind readers.
 COLOURS = ("#d9822b", "#3b8eea")
 DASHES = {"training": [1, 0], "validation": [4, 3]}
-# Columns of history.csv by the set that they are scores of.
+# Set that each column of history.csv describes.
 CURVES = {
     "accuracy": "training",
     "loss": "training",
@@ -299,7 +299,7 @@ def _both(sides: tuple[Revision, Revision], path: str, columns: tuple[str, ...])
     """Return the rows of a table of both revisions, with the name of theirs in column `revision`.
 
     Raises:
-        InputError: A table is missing, damaged, or has not all `columns`.
+        InputError: A table is missing, damaged, or lacks one of `columns`.
     """
     tables = []
     for side in sides:

@@ -37,7 +37,7 @@ ROUNDED = ("train", "evaluate", "aggregate")
 State = Literal["identical", "tolerated", "different"]
 COLOURS = {"identical": "green", "tolerated": "yellow", "different": "red"}
 LEGEND = {
-    "tolerated": "different bytes, with scores as close as on another kind of machine",
+    "tolerated": "the bytes differ, but the scores are within tolerance",
     "different": "different bytes",
 }
 
@@ -78,7 +78,7 @@ def rerun(root: Path, names: list[str], published: bool = False) -> Rerun:
             output was printed.
     """
     if not revisions.clean(root):
-        raise InputError("the working tree has changes, but a rerun is of a commit: commit first")
+        raise InputError("the working tree has changes: commit them first")
     commit = revisions.resolve(root, "HEAD").commit or ""
     project = PUBLISHED if published else ""
     head = Revision(root / project, "HEAD", commit)
@@ -122,7 +122,7 @@ def compare(committed: Stages, made: Stages, names: list[str]) -> list[ComparedO
 def tolerate(
     outputs: list[ComparedOutput], beyond: list[str], same_kind: bool
 ) -> list[ComparedOutput]:
-    """Return outputs, those that differ only by how another kind of machine rounds as tolerated.
+    """Mark differences that rounding on another kind of machine explains as tolerated.
 
     Args:
         outputs: The outputs, identical or different.
@@ -187,7 +187,7 @@ def terminal(found: Rerun, console: Console, everything: bool = False) -> None:
 
 
 def _run(clone: Path, names: list[str], published: bool) -> None:
-    """Run stages in a clone, and the stages that they depend on, whatever DVC's run cache has."""
+    """Run stages in a clone, and the stages that they depend on, ignoring DVC's run cache."""
     repro = ("repro", "--force", "--no-run-cache")
     if published:
         # Its stages start from what the main pipeline downloads.

@@ -28,7 +28,8 @@ from repository.commands import dvc
 from review import arguments, evidence
 from review.evidence import Evidence
 
-KEPT = ".dvc/tmp/spread"
+# Scores of finished seeds, for `measure`.
+KEPT = Path(".dvc/tmp/spread")
 LEVEL = 0.95
 
 
@@ -94,11 +95,23 @@ def find(side: Evidence) -> Spread | None:
         raise InputError(f"{where}: {explain(error, 'spread', content)}") from error
 
 
+def own(side: Evidence) -> Spread | None:
+    """Return the spread of a revision if it belongs to its present recipe, otherwise None.
+
+    Raises:
+        InputError: See `find` and `fingerprint`.
+    """
+    found = find(side)
+    if found and found.fingerprint == fingerprint(side.parameters, side.lock):
+        return found
+    return None
+
+
 def summary(values: dict[str, float]) -> Score:
     """Return mean, standard deviation and 95% interval of a score by seed, two or more."""
     numbers = np.array(list(values.values()))
     mean, error = float(numbers.mean()), float(stats.sem(numbers))
-    # Of equal scores SciPy's interval is not a number.
+    # For equal scores SciPy's interval is NaN.
     low, high = (
         stats.t.interval(LEVEL, len(numbers) - 1, loc=mean, scale=error) if error else (mean, mean)
     )
@@ -146,7 +159,7 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
     """
     root = revisions.root(folder)
     if not revisions.clean(root, evidence.SPREAD):
-        raise InputError("the working tree has changes, but a spread is of a commit: commit first")
+        raise InputError("the working tree has changes: commit them first")
     head = evidence.gather(revisions.resolve(root, "HEAD"))
     name = fingerprint(head.parameters, head.lock)
     score = partial(
@@ -172,7 +185,7 @@ def train(root: Path, commit: str, seed: int, folder: Path) -> dict[str, float]:
         root: Top folder of the repository.
         commit: Hash of the commit.
         seed: Seed of the training.
-        folder: Where to put the clone, which is removed again.
+        folder: Folder for the clone, removed afterwards.
 
     Raises:
         InputError: The pipeline failed; its output was printed.
@@ -180,7 +193,7 @@ def train(root: Path, commit: str, seed: int, folder: Path) -> dict[str, float]:
     with clones.clone(root, commit, folder):
         clones.restore(root, folder)
         recipes.rewrite(folder / "params.yaml", {"train": {"seed": seed}})
-        dvc("repro", "dvc.yaml:evaluate", cwd=folder)
+        dvc("repro", f"{dvc_lock.PIPELINE}:evaluate", cwd=folder)
         scores = revisions.working_tree(folder, f"seed {seed}").json(evidence.SCORES)
     return {name: scores[name] for name in SCORES}
 

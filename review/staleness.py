@@ -89,7 +89,7 @@ def _after(lock: Stages, sources: Mapping[str, Source], stale: set[str]) -> dict
 
 
 def _previous(lock: Stages, stage: str, sources: Mapping[str, Source]) -> set[str]:
-    """Return the stages of a lock file that wrote a stage's dependencies, files in them too."""
+    """Return the stages of a lock file that wrote a stage's dependencies, or files inside them."""
     paths = dvc_lock.dependencies(lock, stage)
     return {
         source.stage

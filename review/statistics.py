@@ -1,7 +1,8 @@
-"""Exact tests and intervals for two models' answers to the same images: every p value is from here.
+"""Exact tests and intervals for two models' answers to the same images.
 
-All are paired: both models saw each image, so how hard an image is cancels out. (Welch's test of
-two recipes over several seeds is in `spread`.)
+All are paired: both models saw each image, so how hard an image is cancels out. Other p values are
+elsewhere: Welch's test of two recipes in `spread`, chi-squared and Kolmogorov-Smirnov tests of a
+delivery in `retraining.inspection`.
 """
 
 import math
@@ -172,7 +173,7 @@ class _Scorer:
         self.excess = answers.right - answers.confidence
 
     def scores(self, counts: NDArray[np.float64]) -> dict[str, float]:
-        """Return the scores where each image counts that often, (n,)."""
+        """Return the scores, counting image i `counts[i]` times."""
         shape = self.classes, self.classes
         confusion = np.bincount(self.cell, counts, math.prod(shape)).reshape(shape)
         members = confusion.sum(axis=0) + confusion.sum(axis=1)

@@ -323,7 +323,7 @@ def test_the_next_run_takes_it_up_alone_and_starts_over_if_main_moves(
     wait_for("> python -m stages.train", log, process)
     second = story.retrain()
     assert second.returncode == 2
-    assert "retraining: error: another retraining is at work here" in second.stderr
+    assert "retraining: error: another run is active" in second.stderr
     other = take(story.origin, "main", tmp_path / "other")
     (other / "README.md").write_text("Something else.\n")
     commit(other, "meanwhile")
