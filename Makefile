@@ -52,8 +52,8 @@ check: lint ## lint, types and the fast tests (under 3 minutes)
 test: lint ## lint, types and all tests (under 20 minutes)
 	.venv/bin/pytest $(XDIST) --durations 20
 
-# Tests start in the order of tests/conftest.py: the longest first.
-XDIST := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# tests/conftest.py says which tests share a worker, and in which order they start.
+XDIST := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 lint: .venv/installed-dev ## formatting, lint, types and the workflows
 	.venv/bin/ruff format --check .

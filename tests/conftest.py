@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from ruamel.yaml import YAML
+from xdist.scheduler import LoadScopeScheduling
 
 from fashion_mnist import determinism
 from fashion_mnist.data.idx import Uint8
@@ -45,7 +46,6 @@ def start_order(item: pytest.Function) -> tuple[int, bool]:
     return kind, "finished" in item.fixturenames
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     items.sort(key=start_order)
     # One worker makes `finished` at once, and the others need not wait for it.
@@ -53,11 +53,26 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     for item in using[:1]:
         items.remove(item)
         items.insert(0, item)
-    for item in items:
-        # Tests that share a fixture of their module run in one worker; the rest is spread.
-        fixtures = item._fixtureinfo.name2fixturedefs.values()
-        if any(fixture.scope == "module" for (*_, fixture) in fixtures):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+class Scheduling(LoadScopeScheduling):
+    """Runs the tests of a file with a fixture of module scope in one worker, all others anywhere.
+
+    That is `--dist loadgroup`, which xdist 3.8 does not do with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if 'scope="module"' in _text(file) else nodeid
+
+
+@cache
+def _text(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 def run(*command: str | Path, cwd: Path) -> str:
