@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -30,6 +31,10 @@ from tests.forked import ROOT, run_module
 FIXTURE = Path(__file__).parent / "fixture"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+
+# A busy machine is not a fault.
+hypothesis.settings.register_profile("without deadline", deadline=None)
+hypothesis.settings.load_profile("without deadline")
 
 # dvc, and the python of its stages, also where the virtual environment is not activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
