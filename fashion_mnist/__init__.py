@@ -1,1 +1,1 @@
-"""The nouns that the stages share, one small module each."""
+"""The nouns that stages and review share, one small module each."""

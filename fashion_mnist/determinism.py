@@ -29,7 +29,8 @@ ENVIRONMENT = {
 }
 
 
-# Written before TensorFlow reads TF_CPP_MIN_LOG_LEVEL: information, and that there is no GPU.
+# TensorFlow writes these lines before it reads TF_CPP_MIN_LOG_LEVEL: information, and that there
+# is no GPU.
 NOISE = re.compile(r"I\d{4} |.*(absl::InitializeLog|cuInit|[Cc][Uu][Dd][Aa])")
 
 

@@ -14,7 +14,7 @@ class InputError(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """Return why something failed on one line, with the type of any error that is not ours."""
+    """Return why something failed on one line, with its type unless it is an InputError."""
     name = "" if isinstance(error, InputError) else type(error).__name__
     return " ".join(f"{name} {error}".split())
 

@@ -31,16 +31,15 @@ def samples(images: Uint8, names: Sequence[str], path: Path) -> None:
     _draw(images[order], titles, len(names), path)
 
 
-def gallery(images: Uint8, titles: Sequence[str], path: Path, columns: int = 6) -> None:
-    """Draw images in a grid, each under its title.
+def gallery(images: Uint8, titles: Sequence[str], path: Path) -> None:
+    """Draw images in a grid of six columns, each under its title.
 
     Args:
         images: Images, uint8 (n, height, width).
         titles: One title per image; it may have several lines.
         path: PNG file to write.
-        columns: Images per row.
     """
-    _draw(images, titles, columns, path)
+    _draw(images, titles, 6, path)
 
 
 def _draw(images: Uint8, titles: Sequence[str], columns: int, path: Path) -> None:
@@ -52,7 +51,7 @@ def _draw(images: Uint8, titles: Sequence[str], columns: int, path: Path) -> Non
         axis.set_axis_off()
     for axis, image, title in zip(axes, images, titles, strict=False):
         axis.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-        axis.set_title(title, fontsize=7)
+        axis.set_title(title, fontsize=7, parse_math=False)
     with new_file(path) as temporary:
         # By default Matplotlib writes its own version into the file.
         figure.savefig(temporary, dpi=DPI, metadata={"Software": None})

@@ -1,5 +1,6 @@
 """Writes files whole or not at all, with the same bytes every time, and hashes them."""
 
+import errno
 import hashlib
 import json
 import math
@@ -17,6 +18,8 @@ from fashion_mnist.errors import InputError
 # Digits beyond the sixth are noise in a diff of metrics.
 DIGITS = 6
 CHECKSUMS = "SHA256SUMS"
+# How a file system says that it cannot sync a folder; FUSE and network file systems do.
+UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
@@ -42,8 +45,9 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`.
 
     When the block ends, it replaces the folder `path` as a whole. If the block raises, it is
-    removed and `path` is untouched.
+    removed and `path` is untouched. A symbolic link to a folder stays, and its target is replaced.
     """
+    path = path.resolve()
     temporary = _temporary(path)
     temporary.mkdir()
     try:
@@ -88,7 +92,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        InputError: The file is missing, is not JSON, or holds no object.
+        InputError: The file is missing, is not JSON, or is not an object.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -97,7 +101,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds {type(content).__name__}, expected an object")
+        raise InputError(f"{path}: is a {type(content).__name__}, expected an object")
     return content
 
 
@@ -157,5 +161,8 @@ def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
     finally:
         os.close(descriptor)

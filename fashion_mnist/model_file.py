@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from fashion_mnist.errors import InputError
+from fashion_mnist.errors import InputError, reason
 from fashion_mnist.files import new_file
 
 # The earliest date that a zip archive can hold.
@@ -38,6 +38,20 @@ def save(model: keras.Model, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name, NO_DATE), content)
 
 
+def check(model: keras.Model) -> None:
+    """Check, before a training, that the file of this model can be loaded after it.
+
+    Raises:
+        InputError: It cannot, as with a layer that Keras does not know in another process.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            save(model, Path(scratch) / "model.keras")
+            load(Path(scratch) / "model.keras")
+        except Exception as error:
+            raise InputError(f"train.model: its file would not load: {reason(error)}") from error
+
+
 def _canonical(value: Any) -> bytes:
     return json.dumps(value, indent=1).encode()
 
@@ -62,5 +76,4 @@ def load(path: Path) -> keras.Model:
         return keras.saving.load_model(path, compile=False)
     # Damage surfaces in zip, JSON, HDF5 or Keras, whichever meets it first.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not a Keras model: {reason}") from error
+        raise InputError(f"{path}: not a Keras model: {reason(error)[:200]}") from error

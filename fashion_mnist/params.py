@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
 
-from fashion_mnist.errors import InputError
+from fashion_mnist.errors import InputError, reason
 
 # Keys of earlier versions, which a user's own params.yaml may still have.
 MOVED = {
@@ -68,8 +68,7 @@ def parse(text: str | bytes, source: str, yaml: YAML | None = None) -> Any:
     # Besides its own errors, the parser lets Python's through: a bad date, a number that is too
     # long, brackets that are too deep.
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{source}: not valid YAML: {reason}") from error
+        raise InputError(f"{source}: not valid YAML: {reason(error)}") from error
 
 
 def explain(error: ValidationError, prefix: str, value: object) -> str:

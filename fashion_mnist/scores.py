@@ -16,12 +16,20 @@ from sklearn.metrics import (
 )
 
 from fashion_mnist.dataset import KEYS, NAMES
+from fashion_mnist.files import DIGITS
 
 Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.float64]
 
 CLASSES = range(len(NAMES))
 ROC_POINTS = 100  # per class
+
+
+def losses(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+    """Return the negative log-likelihood of each image, nats (n,); arguments as for `overall`."""
+    own = probabilities[np.arange(len(labels)), labels]
+    # The floor of scikit-learn's log_loss.
+    return -np.log(np.maximum(own, np.finfo(np.float64).eps))
 
 
 def overall(labels: Labels, probabilities: Probabilities, bins: int) -> dict[str, Any]:
@@ -77,7 +85,8 @@ def calibration(labels: Labels, probabilities: Probabilities, bins: int) -> pd.D
     Columns: confidence (mean of the highest probability), accuracy, images.
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
     """
-    confidence = probabilities.max(axis=1)
+    # As in the table of predictions, so that both have the same images in each bin.
+    confidence = probabilities.max(axis=1).round(DIGITS)
     correct = probabilities.argmax(axis=1) == labels
     # A confidence on an edge belongs to the bin below, so that 1.0 is in the last one.
     place = np.searchsorted(np.linspace(0, 1, bins + 1), confidence)

@@ -1,13 +1,14 @@
 """The command line that all stages have in common."""
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic
 
-from fashion_mnist import orphan, params
-from fashion_mnist.errors import reported
+from fashion_mnist import dataset, orphan, params
+from fashion_mnist.errors import InputError, reported
 
 
 class Stage(Generic[params.S]):
@@ -29,6 +30,7 @@ class Stage(Generic[params.S]):
     ) -> None:
         self.name = module.rpartition(".")[2]
         self.schema = schema
+        self.outputs: list[str] = []
         self.parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
         self.parser.add_argument(
             "--params", type=Path, default=Path("params.yaml"), help="parameter file"
@@ -43,6 +45,7 @@ class Stage(Generic[params.S]):
 
     def writes(self, option: str, content: str) -> None:
         """Declare the path of a file or folder that the stage writes, and what is in it."""
+        self.outputs.append(option.removeprefix("--"))
         self.parser.add_argument(option, type=Path, required=True, help=f"writes {content}")
 
     @contextmanager
@@ -54,4 +57,17 @@ class Stage(Generic[params.S]):
         args = self.parser.parse_args()
         orphan.watch()
         with reported(self.name):
+            dataset.check_names()
+            for name in self.outputs:
+                _check_place(getattr(args, name))
             yield args, params.read(args.params, args.section, self.schema)
+
+
+def _check_place(output: Path) -> None:
+    # DVC would say so too, but after the stage has run.
+    folder = output.parent
+    if "DVC_STAGE" in os.environ and not folder.resolve().is_relative_to(Path.cwd()):
+        raise InputError(
+            f"{folder} is a link out of the repository, where DVC has no outputs; "
+            "move DVC's cache instead (docs/data.md)"
+        )

@@ -35,10 +35,17 @@ def parameters(name: str, path: Path) -> dict[str, Any]:
 
 
 def apply(changes: Mapping[str, Any], parameters: MutableMapping[str, Any]) -> None:
-    """Set values in nested parameters, in place; keys absent from `changes` keep their values."""
+    """Set values in nested parameters, in place; keys absent from `changes` keep their values.
+
+    What belongs to a choice is replaced as a whole: a mapping with a `name`, whose other keys are
+    that optimizer's or schedule's own, and the `arguments` of a model's builder.
+    """
     for key, value in changes.items():
-        if isinstance(value, Mapping) and isinstance(parameters.get(key), MutableMapping):
-            apply(value, parameters[key])
+        if isinstance(value, Mapping) and isinstance(old := parameters.get(key), MutableMapping):
+            if "name" in value or key == "arguments":
+                for other in set(old) - set(value):
+                    del old[other]
+            apply(value, old)
         else:
             parameters[key] = value
 

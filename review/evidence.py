@@ -19,10 +19,11 @@ TEST_SET = "data/split/test.npz"
 PREDICTIONS = "metrics/predictions.csv"
 SCORES = "metrics/evaluate.json"
 SPREAD = "metrics/spread.json"
-COLUMNS = ["index", "label", "prediction", "confidence", "label_probability"]
+COLUMNS = ["index", "label", "prediction", "confidence", "label_probability", "loss"]
 ROUNDING = 1e-6  # metrics have six digits
-# Rounded probabilities change these more: the logarithm of a small one, and the bin of a confidence
-# at its edge.
+ZERO = 5e-7  # the highest probability that is 0 in six digits
+# Tables of earlier versions have no losses. There, rounding changes these more: the logarithm of a
+# small probability, and the bin of a confidence at its edge.
 TOLERANCES = {"loss": 1e-3, "expected_calibration_error": 1e-3}
 
 
@@ -115,7 +116,7 @@ def _answers(revision: Revision) -> tuple[NDArray[np.int64], Answers]:
         _labels(revision, table["label"]),
         _labels(revision, table["prediction"]),
         _probabilities(revision, table["confidence"]),
-        _probabilities(revision, table["label_probability"]),
+        _losses(revision, table),
     )
     if not pd.api.types.is_integer_dtype(table["index"]):
         raise InputError(f"{revision.name}: {PREDICTIONS}: column index: expected whole numbers")
@@ -127,7 +128,7 @@ def _table(revision: Revision) -> pd.DataFrame:
         table = pd.read_csv(io.StringIO(revision.read(PREDICTIONS)))
     except ValueError as error:
         raise InputError(f"{revision.name}: {PREDICTIONS} is not CSV: {error}") from error
-    if list(table) != COLUMNS:
+    if list(table) not in (COLUMNS, COLUMNS[:-1]):
         raise InputError(
             f"{revision.name}: {PREDICTIONS} has columns {', '.join(map(str, table))}, "
             f"expected {', '.join(COLUMNS)}"
@@ -153,6 +154,24 @@ def _probabilities(revision: Revision, column: "pd.Series[Any]") -> NDArray[np.f
             f"{revision.name}: {PREDICTIONS}: column {column.name}: expected numbers from 0 to 1"
         )
     return column.to_numpy(np.float64)
+
+
+def _losses(revision: Revision, table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the loss of each image, (n,)."""
+    probabilities = _probabilities(revision, table["label_probability"])
+    if "loss" not in table:
+        return -np.log(np.maximum(probabilities, ZERO))
+    losses = table["loss"]
+    if not (pd.api.types.is_numeric_dtype(losses) and losses.between(0, np.inf).all()):
+        raise InputError(f"{revision.name}: {PREDICTIONS}: column loss: expected numbers from 0")
+    wrong = np.abs(np.exp(-losses) - probabilities) > ROUNDING
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"{revision.name}: {PREDICTIONS} line {row + 2}: loss is {losses[row]}, "
+            f"but label_probability is {probabilities[row]}"
+        )
+    return losses.to_numpy(np.float64)
 
 
 def _check_scores(

@@ -27,14 +27,16 @@ class Answers(NamedTuple):
 
     labels, predictions:
         Classes, counted from 0, (n,) int64.
-    confidence, label_probability:
-        Probabilities of the predicted and of the true class, (n,) float64.
+    confidence:
+        Probability of the predicted class, (n,) float64.
+    loss:
+        Negative logarithm of the probability of the true class, (n,) float64.
     """
 
     labels: NDArray[np.int64]
     predictions: NDArray[np.int64]
     confidence: NDArray[np.float64]
-    label_probability: NDArray[np.float64]
+    loss: NDArray[np.float64]
 
     @property
     def right(self) -> Right:
@@ -167,9 +169,10 @@ class _Scorer:
     def __init__(self, answers: Answers, bins: int, classes: int) -> None:
         self.classes = classes
         self.cell = answers.labels * classes + answers.predictions
-        # Probabilities have six digits, so zero is anything below half a millionth.
-        self.loss = -np.log(np.maximum(answers.label_probability, 5e-7))
-        self.bin = np.minimum((answers.confidence * bins).astype(np.int64), bins - 1)
+        self.loss = answers.loss
+        # A confidence on an edge belongs to the bin below, as in `scores.calibration`.
+        edges = np.linspace(0, 1, bins + 1)
+        self.bin = np.searchsorted(edges, answers.confidence)
         self.excess = answers.right - answers.confidence
 
     def scores(self, counts: NDArray[np.float64]) -> dict[str, float]:

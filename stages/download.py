@@ -50,6 +50,11 @@ class Params(params.Section):
     files: dict[str, Pin]
     deliveries: list[Delivery] = Field(default_factory=list)
 
+    @field_validator("deliveries", mode="before")
+    @classmethod
+    def _null_is_none(cls, deliveries: object) -> object:
+        return [] if deliveries is None else deliveries
+
     @field_validator("deliveries")
     @classmethod
     def _each_file_once(cls, deliveries: list[Delivery]) -> list[Delivery]:
@@ -75,7 +80,7 @@ def fetch_release(settings: Params, present: Path, folder: Path) -> None:
 
     Args:
         settings: The section of params.yaml; its `files` are either of the two.
-        present: Folder of an earlier run; its verified files are not fetched again.
+        present: Folder of an earlier run; IDX files there that match their hash are not fetched.
         folder: Folder to fill.
 
     Raises:
@@ -119,7 +124,7 @@ def fetch_all(settings: Params, names: list[str], present: Path, folder: Path) -
                     _fetch_either(f"{place}/{name}", settings.files[name], folder / name, settings)
                     missing.remove(name)
                     _say(f"{name}: from {source}")
-        # Protocols fail in ways of their own. Whatever the reason, the next source may succeed.
+        # Protocols fail in different ways. Whatever the reason, the next source may succeed.
         except Exception as error:
             failures.append(f"{source}: {reason(error)}")
             _say(f"{failures[-1]}; trying the next source")
@@ -130,7 +135,7 @@ def fetch_all(settings: Params, names: list[str], present: Path, folder: Path) -
 def fetch_deliveries(settings: Params, present: Path, folder: Path) -> None:
     """Fill a folder with the files of all deliveries, each named by its SHA-256.
 
-    Files in `present` are copied, not fetched, so their origin need not keep them forever.
+    Files in `present` are copied, not fetched, so their source may delete them.
 
     Raises:
         InputError: A file cannot be fetched, or its content is not the pinned one.

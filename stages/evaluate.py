@@ -1,4 +1,4 @@
-"""Scores the trained model on the test set, which no other stage opens."""
+"""Scores the trained model on the test set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from fashion_mnist.data.prepared import Float32, Prepared
 from fashion_mnist.dataset import KEYS, NAMES
 from fashion_mnist.errors import DAMAGED, InputError
 from fashion_mnist.files import write_metrics, write_table
-from fashion_mnist.scores import Probabilities
+from fashion_mnist.scores import Labels, Probabilities
 from fashion_mnist.stage import Stage
 
 # Keras imports slowly; report bad input first.
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 GALLERY = 24  # images
 PRINTED = 10  # predictions
-
-Labels = NDArray[np.int64]
 
 
 class Params(params.Section):
@@ -119,10 +117,11 @@ def forward(model: "keras.Model", images: Float32, batch_size: int) -> Float32:
 def tabulate(
     index: NDArray[np.int32], labels: Labels, probabilities: Probabilities
 ) -> pd.DataFrame:
-    """Return one row per test image: index, label, prediction, confidence, label_probability.
+    """Return one row per test image.
 
-    `index` is the place in the source file. Classes are given by key. `confidence` is the
-    probability of the predicted class and `label_probability` that of the true class.
+    Columns: index (place in the source file); label and prediction (classes by key); confidence
+    (probability of the predicted class); label_probability (that of the true class); loss (its
+    negative logarithm, nats).
     """
     keys = np.array(KEYS)
     return pd.DataFrame(
@@ -132,6 +131,7 @@ def tabulate(
             "prediction": keys[probabilities.argmax(axis=1)],
             "confidence": probabilities.max(axis=1),
             "label_probability": probabilities[np.arange(len(labels)), labels],
+            "loss": scores.losses(labels, probabilities),
         }
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fashion_mnist import params
 from fashion_mnist.data.idx import Uint8
+from fashion_mnist.data.prepared import Float32
 from fashion_mnist.dataset import NAMES, SIDE
 from fashion_mnist.errors import DAMAGED, InputError
 from fashion_mnist.files import new_folder, write_checksums, write_metrics
@@ -19,8 +20,6 @@ from fashion_mnist.stage import Stage
 
 SETS = ("train", "validation", "test")
 BLOCK = 4096  # images
-
-Float32 = NDArray[np.float32]
 
 
 class Params(params.Section):
@@ -45,7 +44,7 @@ def blocks(path: Path, name: str, shape: tuple[int, ...]) -> Iterator[Uint8]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
             if npy.read_magic(file) != (1, 0):
-                raise ValueError("not an array that this version writes")
+                raise ValueError("expected .npy format 1.0")
             found, fortran, dtype = npy.read_array_header_1_0(file)
             if found[1:] != shape or dtype != np.uint8 or fortran:
                 raise ValueError(f"{dtype} {found}, expected uint8 {('n', *shape)}")
@@ -122,7 +121,7 @@ def prepare(source: Path, folder: Path, offset: float, divisor: float) -> dict[s
         Metrics of the set: number of images and, unless it is empty, statistics of its pixels.
 
     Raises:
-        InputError: The set is damaged, or has not one label per image.
+        InputError: The set is damaged, or does not have one label per image.
     """
     # A table gives the same bits on every processor.
     table = ((np.arange(256.0) - offset) / divisor).astype(np.float32)
@@ -143,11 +142,12 @@ def prepare(source: Path, folder: Path, offset: float, divisor: float) -> dict[s
 
 def write_rows(path: Path, shape: tuple[int, ...], rows: Iterator[Float32]) -> None:
     """Write an .npy file of float32 with this shape, from consecutive blocks of its rows."""
-    array = npy.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    start = 0
-    for block in rows:
-        array[start : start + len(block)] = block
-        start += len(block)
+    # Not through a memory map: on a full disk, that ends the process without a message.
+    header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        npy.write_array_header_1_0(file, header)
+        for block in rows:
+            file.write(block.tobytes())
 
 
 def describe(

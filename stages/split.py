@@ -49,7 +49,7 @@ class Params(params.Section):
 class ImageSet:
     """Images (n, 28, 28) uint8, labels (n,) uint8, and their places in the source file (n,) int32.
 
-    The images of deliveries are numbered on from the end of the training file.
+    The images of deliveries continue the numbering of the training file.
     """
 
     images: Uint8
@@ -170,16 +170,18 @@ def lay_out(train: ImageSet, t10k: ImageSet, drawn: Index, role: str) -> dict[st
         role: Role of the sample, test or validation.
 
     Raises:
-        InputError: Nothing is left to train on.
+        InputError: Nothing is left to train on, or the test set has no image of a class.
     """
     left = np.ones(len(train.labels), bool)
     left[drawn] = False
     sample, rest = train.take(drawn), train.take(left)
     if not len(rest.labels):
         raise InputError(f"split.size: got {len(drawn)}, which leaves nothing to train on")
-    if role == "test":
-        return {"train": rest, "validation": t10k, "test": sample}
-    return {"train": rest, "validation": sample, "test": t10k}
+    test, validation = (sample, t10k) if role == "test" else (t10k, sample)
+    absent = [name for label, name in enumerate(NAMES) if label not in test.labels]
+    if absent:
+        raise InputError(f"the test set has no image of class {absent[0]}, expected some of each")
+    return {"train": rest, "validation": validation, "test": test}
 
 
 def append(train: ImageSet, deliveries: list[ImageSet]) -> ImageSet:

@@ -34,7 +34,7 @@ class Params(params.Section):
     """Section `train` of params.yaml."""
 
     model: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | None = None
     optimizer: optimizers.Optimizer
     schedule: schedules.Schedule
     loss: losses.Loss
@@ -63,7 +63,7 @@ class Params(params.Section):
 
 
 def read_sets(train: Path, validation: Path, settings: Params) -> tuple[Prepared, Prepared]:
-    """Return training and validation set.
+    """Return the training set and the validation set.
 
     Raises:
         InputError: A set is damaged, the training set is empty, or the validation set is empty
@@ -138,6 +138,7 @@ def fit(
     )
     checkpoint = Checkpoint(batches, path, fingerprint, settings.steps, settings.select == "best")
     finished = checkpoint.resume(trained)
+    resumed, began = len(checkpoint.steps), time.monotonic()
     if not checkpoint.complete:
         trained.fit(
             batches.dataset(),
@@ -148,13 +149,17 @@ def fit(
             shuffle=False,  # Keras warns about the default, which has no effect on a data set
             verbose=1 if sys.stdout.isatty() else 2,
         )
+        seen = sum(step["images"] for step in checkpoint.steps[resumed:])
+        if seen:
+            speed = seen / (time.monotonic() - began)
+            print(f"train: {speed:.0f} images per second, including validation", file=sys.stderr)
     if settings.select == "best":
         trained.set_weights(checkpoint.best)
     return checkpoint.tables()
 
 
 def step_count(settings: Params, steps_per_epoch: int) -> int:
-    """Return the number of steps of a training.
+    """Return the number of steps in a training.
 
     Raises:
         InputError: The epochs have fewer than `train.steps` steps.
@@ -242,7 +247,9 @@ def main() -> None:
     stage.writes("--metrics", "JSON: cost, accuracy and loss")
     stage.writes("--history", "CSV: accuracy and loss by epoch")
     stage.writes("--steps", "CSV: loss by step")
-    stage.writes("--checkpoint", "state after each epoch, from which a killed training resumes")
+    stage.writes(
+        "--checkpoint", "checkpoint after each epoch, from which a killed training resumes"
+    )
     with stage.running() as (args, settings):
         train, validation = read_sets(args.train, args.validation, settings)
         determinism.start(settings.seed)
@@ -253,13 +260,11 @@ def main() -> None:
         files = [path for folder in (args.train, args.validation) for path in folder.iterdir()]
         fingerprint = resume.fingerprint(settings.model_dump_json(), sorted(files))
         model = models.build(settings.model, settings.arguments)
+        model_file.check(model)
         print(f"train: {settings.model}, {model.count_params():,} parameters", file=sys.stderr)
-        began = time.monotonic()
         models.adapt(settings.model, model, train.images)
         history, steps = fit(model, settings, train, validation, args.checkpoint, fingerprint)
         metrics = summarize(model, settings, history, steps)
-        speed = metrics["images_seen"] / (time.monotonic() - began)
-        print(f"train: {speed:.0f} images per second, including validation", file=sys.stderr)
         model_file.save(model, args.model)
         write_table(args.history, history)
         write_table(args.steps, loss_by_step(steps))

@@ -59,7 +59,7 @@ def fetch(url: str, pin: Pin, target: Path, *, timeout: float, attempts: int) ->
     hold part of the file. http(s) honours the proxy variables of the environment.
 
     Args:
-        url: Path, or URL of any protocol that fsspec knows.
+        url: Path (a relative one as `located`), or URL of any protocol that fsspec knows.
         pin: Expected length and hash of the uncompressed content.
         target: File to write.
         timeout: Seconds without a byte before a connection is dropped; the whole file may take
@@ -111,7 +111,7 @@ def _copy(stream: BinaryIO, file: BinaryIO, limit: int, name: str) -> Pin:
         while block := stream.read(BLOCK):
             length += len(block)
             if length > limit:
-                raise InputError(f"longer than the expected {limit} bytes")
+                raise InputError(f"longer than {limit} bytes")
             digest.update(block)
             file.write(block)
             progress.update(len(block))
@@ -130,7 +130,7 @@ def _stream(url: str, timeout: float) -> Iterator[BinaryIO]:
         # request: fsspec reports its failure, whatever the cause, as a missing file.
         opening = system.open(path, "rb", block_size=0, size=1)
     else:
-        opening = fsspec.open(url, "rb")
+        opening = fsspec.open(located(url), "rb")
     with opening as raw:
         buffered = io.BufferedReader(raw, BLOCK)
         if buffered.peek(2)[:2] == b"\x1f\x8b":
@@ -138,6 +138,19 @@ def _stream(url: str, timeout: float) -> Iterator[BinaryIO]:
                 yield cast(BinaryIO, plain)
         else:
             yield cast(BinaryIO, buffered)
+
+
+def located(path: str) -> str:
+    """Return where a relative path leads if it does not exist in a clone below `.dvc/tmp`.
+
+    DVC and `review` run stages in such clones, which only have what git has. The path then leads
+    into the repository around the clone. URLs and all other paths are returned unchanged.
+    """
+    if not Path(path).exists():
+        for folder in Path.cwd().parents:
+            if folder.name == ".dvc" and (folder.parent / path).exists():
+                return str(folder.parent / path)
+    return path
 
 
 def _transient(error: BaseException) -> bool:
@@ -152,7 +165,7 @@ def _debian(package: str, scratch: Path) -> Path:
     apt gets its own lists and cache, so this needs neither root nor up-to-date system lists.
     """
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise InputError("this machine has no apt")
+        raise InputError("apt is not installed")
     (scratch / "lists/partial").mkdir(parents=True)
     (scratch / "cache/archives/partial").mkdir(parents=True)
     apt = ["apt-get", "-qq", "-o", f"Dir::State::Lists={scratch}/lists"]

@@ -4,15 +4,17 @@ Every model takes images (n, 28, 28, 1) float32 and returns class probabilities 
 """
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import ValidationError, validate_call
 
 from fashion_mnist.data.prepared import Float32
-from fashion_mnist.dataset import NAMES
+from fashion_mnist.dataset import NAMES, SIDE
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import explain
 
@@ -26,30 +28,44 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def build(name: str, arguments: Mapping[str, Any]) -> "keras.Model":
+def build(name: str, arguments: Mapping[str, Any] | None) -> "keras.Model":
     """Return a new model of the architecture `name`.
 
     Args:
         name: One of `names()`.
-        arguments: Keyword arguments of its builder.
+        arguments: Keyword arguments of its builder; None for none.
 
     Raises:
-        InputError: The builder rejects the arguments, or the result is not a classifier of the
-            classes.
+        InputError: The builder rejects the arguments, or the result does not return probabilities
+            of the classes.
     """
     builder = getattr(_module(name), name)
     try:
-        model: keras.Model = validate_call(builder)(**arguments)
+        model: keras.Model = validate_call(builder)(**(arguments or {}))
     except ValidationError as error:
-        raise InputError(explain(error, "train.arguments", arguments)) from error
+        known = ", ".join(inspect.signature(builder).parameters) or "no arguments"
+        complaints = explain(error, "train.arguments", arguments)
+        raise InputError(f"{complaints} ({name} takes {known})") from error
     except (ValueError, TypeError) as error:  # how Keras rejects a layer
         raise InputError(f"train.arguments: {' '.join(str(error).split())}") from error
-    if model.output_shape != (None, len(NAMES)):
-        raise InputError(
-            f"train.arguments: the model returns {model.output_shape}, "
-            f"expected (None, {len(NAMES)}), a probability for each class"
-        )
+    _check_outputs(model)
     return model
+
+
+def _check_outputs(model: "keras.Model") -> None:
+    expected = (None, SIDE, SIDE, 1), (None, len(NAMES))
+    if (model.input_shape, model.output_shape) != expected:
+        raise InputError(
+            f"train.arguments: the model maps {model.input_shape} to {model.output_shape}, "
+            f"expected {expected[0]} to {expected[1]}, a probability for each class"
+        )
+    images = np.random.default_rng(0).random((8, *expected[0][1:]), np.float32)
+    outputs = np.asarray(model(images, training=False))
+    if outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        raise InputError(
+            "train.arguments: the model returns values that are not probabilities, "
+            "expected softmax as the activation of the last layer"
+        )
 
 
 def adapt(name: str, model: "keras.Model", images: Float32) -> None:

@@ -1,4 +1,4 @@
-"""LeNet as "Fashion-MNIST with Keras" gives it, after LeCun et al. 1998."""
+"""LeNet as "Fashion-MNIST with Keras" describes it, after LeCun et al. 1998."""
 
 import keras
 from keras import layers

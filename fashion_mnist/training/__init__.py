@@ -1,1 +1,1 @@
-"""What a training consists of: batches, augmentation, optimizer, loss, checkpoint."""
+"""What a training consists of: batches, augmentation, optimizer, loss, checkpoint and the like."""

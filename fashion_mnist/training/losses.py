@@ -16,7 +16,7 @@ Loss = Literal[
 def smoothed(loss: Loss, label_smoothing: float) -> Loss | Callable[..., Any]:
     """Return the loss with smoothed labels, in the form that `keras.Model.compile` takes.
 
-    A smoothed label gives a share of its weight to all classes alike (Szegedy et al. 2016,
+    A share of a smoothed label's weight is spread evenly over all classes (Szegedy et al. 2016,
     https://arxiv.org/abs/1512.00567).
 
     Args:

@@ -93,6 +93,6 @@ def build(
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
-    rate = schedules.learning_rate(schedule, optimizer.learning_rate, steps)
-    arguments = optimizer.model_dump(exclude={"name"}) | {"learning_rate": rate}
+    learning_rate = schedules.learning_rate(schedule, optimizer.learning_rate, steps)
+    arguments = optimizer.model_dump(exclude={"name"}) | {"learning_rate": learning_rate}
     return classes[optimizer.name](**arguments)

@@ -132,7 +132,10 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
             with np.load(self.path, allow_pickle=False) as archive:
                 record = json.loads(archive["record"].tobytes())
                 if record["fingerprint"] != self.fingerprint:
-                    _say(f"{self.path} has other parameters, data or code; starting from scratch")
+                    _say(
+                        f"{self.path} has other parameters, data, code or libraries; "
+                        "starting from scratch"
+                    )
                     return 0
                 values = [archive[f"variable_{number}"] for number in range(len(variables))]
                 losses = archive["losses"]
@@ -144,7 +147,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
             variable.assign(value)
         self.batches.losses = losses
         self.best, self.epochs, self.steps = best, record["epochs"], record["steps"]
-        _say(f"resumes after epoch {len(self.epochs)}, from {self.path}")
+        _say(f"resuming after epoch {len(self.epochs)}, from {self.path}")
         return len(self.epochs)
 
     @staticmethod

@@ -28,7 +28,7 @@ class InverseTimeDecay(Section):
 
 
 class CosineDecay(Section):
-    """The learning rate rises in a line from 0 and falls along a cosine to 0 at the last step.
+    """The learning rate rises linearly from 0 and falls along a cosine to 0 at the last step.
 
     https://keras.io/api/optimizers/learning_rate_schedules/cosine_decay/
 
@@ -44,12 +44,12 @@ Schedule = Annotated[Constant | CosineDecay | InverseTimeDecay, Field(discrimina
 
 
 def learning_rate(
-    schedule: Constant | CosineDecay | InverseTimeDecay, peak: float, steps: int
+    schedule: Schedule, peak: float, steps: int
 ) -> "float | keras.optimizers.schedules.LearningRateSchedule":
     """Return the learning rate in the form that a Keras optimizer takes.
 
     Args:
-        schedule: How the rate changes.
+        schedule: How the learning rate changes.
         peak: Its highest value, `learning_rate` of the optimizer.
         steps: Number of updates in the training.
     """

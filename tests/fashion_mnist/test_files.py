@@ -1,6 +1,10 @@
 """Outputs appear whole or not at all, and metrics are always comparable."""
 
+import errno
 import json
+import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +53,62 @@ def test_folder_is_replaced_whole(tmp_path: Path) -> None:
         assert (path / "stale").exists()
     assert [file.name for file in path.iterdir()] == ["fresh"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_to_a_folder_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    elsewhere, path = tmp_path / "elsewhere/raw", tmp_path / "project/raw"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "stale").touch()
+    path.parent.mkdir()
+    path.symlink_to(elsewhere)
+    with new_folder(path) as temporary:
+        (temporary / "fresh").touch()
+    assert path.is_symlink()
+    assert [file.name for file in elsewhere.iterdir()] == ["fresh"]
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def test_a_link_to_a_file_is_replaced_and_its_target_stays(tmp_path: Path) -> None:
+    """With `cache.type symlink`, DVC's outputs are links into its cache."""
+    cached, path = tmp_path / "cached", tmp_path / "model.keras"
+    cached.write_text("old")
+    path.symlink_to(cached)
+    with new_file(path) as temporary:
+        temporary.write_text("new")
+    assert not path.is_symlink()
+    assert (cached.read_text(), path.read_text()) == ("old", "new")
+
+
+def failing_sync(code: int, folders: bool) -> Callable[[int], None]:
+    """Return an fsync that fails for folders, or for files."""
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) == folders:
+            raise OSError(code, os.strerror(code))
+
+    return fsync
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+@pytest.mark.parametrize("folders", [True, False])
+def test_a_file_system_that_cannot_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, folders: bool
+) -> None:
+    monkeypatch.setattr(os, "fsync", failing_sync(code, folders))
+    write_metrics(tmp_path / "a.json", {"a": 1})
+    with new_folder(tmp_path / "raw") as temporary:
+        (temporary / "file").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "raw"]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("folders", [True, False])
+def test_a_sync_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, folders: bool
+) -> None:
+    monkeypatch.setattr(os, "fsync", failing_sync(code, folders))
+    with pytest.raises(OSError, match=os.strerror(code)):
+        write_metrics(tmp_path / "a.json", {"a": 1})
 
 
 def test_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:

@@ -88,6 +88,15 @@ def test_a_truncated_file_is_reported_in_one_line(model: Any, tmp_path: Path, ke
     assert "\n" not in str(error.value)
 
 
+def test_a_model_whose_file_would_not_load_is_refused(keras: Any, model: Any) -> None:
+    from fashion_mnist import model_file
+
+    model_file.check(model)
+    hostile = keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x + 1)])
+    with pytest.raises(InputError, match=r"^train.model: its file would not load: .*Lambda"):
+        model_file.check(hostile)
+
+
 def test_a_missing_file_is_named(keras: Any, tmp_path: Path) -> None:
     from fashion_mnist import model_file
 

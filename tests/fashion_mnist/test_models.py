@@ -80,7 +80,12 @@ def test_fashion_cnn_has_as_many_blocks_as_asked(keras: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("lenet", {"depth": 3}, r"^train.arguments.depth: unknown key$"),
+        (
+            "lenet",
+            {"depth": 3},
+            r"^train.arguments.depth: unknown key \(lenet takes no arguments\)$",
+        ),
+        ("fast_cnn", {"width": 3}, r"unknown key \(fast_cnn takes widths, whitening, head\)$"),
         (
             "fashion_cnn",
             {"convolutions": [{"channels": 8}, {"chanels": 4}]},
@@ -94,7 +99,13 @@ def test_fashion_cnn_has_as_many_blocks_as_asked(keras: Any) -> None:
             r"train.arguments: .*best",
         ),
         ("fashion_cnn", {"convolutions": [{"channels": 8, "pool": 40}]}, r"train.arguments: .*"),
-        ("fashion_cnn", {"dense": [{"units": 7}]}, r"returns \(None, 7\), expected \(None, 10\)"),
+        ("fashion_cnn", {"dense": [{"units": 7}]}, r"to \(None, 7\), expected .* to \(None, 10\)"),
+        ("fashion_cnn", {"dense": [{"units": 10}]}, "not probabilities, expected softmax"),
+        (
+            "fashion_cnn",
+            {"dense": [{"units": 10, "activation": "sigmoid"}]},
+            "not probabilities, expected softmax",
+        ),
         ("fashion_cnn", {"dense": 3}, r"train.arguments.dense: got 3"),
     ],
 )

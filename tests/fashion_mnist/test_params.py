@@ -55,7 +55,7 @@ def test_the_shipped_file_is_valid(section: str) -> None:
         ("train", "name: muon", "name: adagrad", "train.optimizer"),
         ("train", "name: cosine_decay", "name: step", "train.schedule"),
         ("train", "name: cosine_decay", "name: inverse_time_decay", "schedule.decay_rate: missing"),
-        ("train", "epochs: 14", "epochs: 9\n  steps: 0", "train.steps: got 0, expected greater"),
+        ("train", "steps: null", "steps: 0", "train.steps: got 0, expected greater"),
         (
             "train",
             " learning_rate: 0.24",

@@ -37,12 +37,11 @@ def test_overall(sample) -> None:
     assert found["loss"] == pytest.approx(-np.log(of_label).mean(), rel=1e-12)
     squares = ((probabilities - np.eye(10)[labels]) ** 2).sum(axis=1)
     assert found["brier_score"] == pytest.approx(squares.mean(), rel=1e-12)
+    confidence = probabilities.max(axis=1).round(6)
     expected = sum(
-        abs(right[inside].sum() - probabilities.max(axis=1)[inside].sum())
+        abs(right[inside].sum() - confidence[inside].sum())
         for low in range(15)
-        for inside in [
-            (probabilities.max(axis=1) > low / 15) & (probabilities.max(axis=1) <= (low + 1) / 15)
-        ]
+        for inside in [(confidence > low / 15) & (confidence <= (low + 1) / 15)]
     )
     assert found["expected_calibration_error"] == pytest.approx(expected / n, rel=1e-9)
 

@@ -1,7 +1,10 @@
 """A full or read-only disk ends every stage with one line, and leaves nothing half-written."""
 
+import os
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from tests.conftest import Pipeline, run
 from tests.faults.conftest import same_bytes
+from tests.forked import ROOT
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -44,6 +48,24 @@ def test_a_full_disk(disk: Pipeline, stage: str) -> None:
 def test_a_read_only_disk(disk: Pipeline, stage: str) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
     disk.refuses(stage, "Read-only file system")
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace on this machine")
+def test_a_file_system_that_cannot_sync_folders(copy: Pipeline, finished: Pipeline) -> None:
+    """The calls for folders fail as on FUSE; a file's do not."""
+    _, _, module, *arguments = shlex.split(copy.commands["split"])
+    shutil.rmtree(copy.folder / "data/split")
+    done = subprocess.run(
+        ["strace", "-f", "-o", "trace", "-P", copy.folder / "data/split",
+         "-e", "inject=fsync:error=EINVAL",
+         sys.executable, "-m", module, *arguments],
+        cwd=copy.folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "EINVAL (Invalid argument) (INJECTED)" in (copy.folder / "trace").read_text()
+    (copy.folder / "trace").unlink()
+    assert copy.files() == finished.files()
 
 
 def test_a_full_disk_of_the_cache(fresh: Path, tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def test_dvc_that_is_killed(fresh: Path, how: signal.Signals) -> None:
     for stage in STAGES:
         assert kill_dvc_in(stage, fresh, how) == ([before, stage] if before else [stage])
         before = stage
-    assert "train: resumes after epoch 1" in (fresh.parent / "log").read_text()
+    # The stage notices up to half a second later that DVC is gone.
+    assert re.search("train: resuming after epoch [12],", (fresh.parent / "log").read_text())
     output = run("dvc", "repro", cwd=fresh)
     assert re.findall(r"Running stage '(\w+)'", output) == ["evaluate"]
     assert same_bytes(fresh)

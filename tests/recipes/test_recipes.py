@@ -46,9 +46,9 @@ def test_only_the_named_values_change_and_the_stages_accept_them(
     # Comments stay as well, except those of a value that is gone.
     lines = [line[2:] for line in difflib.ndiff(before, after) if line.startswith("+ ")]
     assert len(lines) <= len(changes)
-    keys = {key.rpartition(".")[2] for key in changes}
+    keys = {part for key in changes for part in key.split(".")}
     assert {line.partition(":")[0].strip() for line in lines} <= keys
-    named = tuple(changes)
+    named = (*changes, "train.arguments")
     old, new = (
         {key: value for key, value in flat(tree).items() if not key.startswith(named)}
         for tree in (defaults, parameters)
@@ -76,6 +76,30 @@ def test_nothing_of_a_recipe_is_left_after_another(
     shutil.copy(ROOT / "params.yaml", path)
     use(first)
     use(second)
+    assert YAML(typ="safe").load(path) == expected
+
+
+OTHER = {
+    "model": "lenet",
+    "optimizer": {"name": "adam", "learning_rate": 0.01, "epsilon": 1e-8},
+    "schedule": {"name": "inverse_time_decay", "decay_rate": 0.1},
+    "loss": "mean_squared_error",
+    "label_smoothing": 0.0,
+    "steps": 7,
+    "select": "best",
+}
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_nothing_is_left_of_another_model_or_optimizer(
+    name: str, path: Path, use: Callable[[str], None]
+) -> None:
+    use(name)
+    expected = YAML(typ="safe").load(path)
+    recipes.rewrite(path, {"train": OTHER})
+    other = params.read(path, "train", train.Params)
+    assert other.model_dump(include=OTHER.keys(), exclude_unset=True) == OTHER
+    use(name)
     assert YAML(typ="safe").load(path) == expected
 
 

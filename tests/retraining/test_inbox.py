@@ -100,6 +100,6 @@ def test_what_cannot_be_listed_or_fetched_is_named(
     with pytest.raises(InputError, match=r"^carrier-pigeon://roof: ValueError "):
         inbox.collect("carrier-pigeon://roof", scratch)
     monkeypatch.setattr(inbox, "LIMIT", 10)
-    message = f"^{place}/monday-images-idx3-ubyte: longer than the expected 10 bytes$"
+    message = f"^{place}/monday-images-idx3-ubyte: longer than 10 bytes$"
     with pytest.raises(InputError, match=message):
         inbox.collect(str(place), scratch)

@@ -202,8 +202,7 @@ def _metrics_of(folder: Path) -> None:
     labels, predictions = (
         table[name].map(KEYS.index).to_numpy() for name in ("label", "prediction")
     )
-    probabilities = (table[name].to_numpy() for name in ("confidence", "label_probability"))
-    answers = Answers(labels, predictions, *probabilities)
+    answers = Answers(labels, predictions, table["confidence"].to_numpy(), table["loss"].to_numpy())
     path = folder / "metrics/evaluate.json"
     metrics = json.loads(path.read_text())
     metrics["accuracy"] = round(float(answers.right.mean()), 6)

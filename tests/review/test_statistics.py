@@ -25,7 +25,7 @@ def random_answers(seed: int, images: int = 400) -> tuple[Answers, Answers]:
         predictions = np.where(draw.random(images) < share, labels, wrong)
         confidence = draw.uniform(0.2, 1, images)
         probability = np.where(predictions == labels, confidence, draw.uniform(1e-6, 0.2, images))
-        sides.append(Answers(labels, predictions, confidence, probability))
+        sides.append(Answers(labels, predictions, confidence, -np.log(probability)))
     return sides[0], sides[1]
 
 
@@ -126,7 +126,7 @@ def test_scores_are_those_of_scikit_learn_and_of_their_formulas(bins: int) -> No
     )
     assert found == {
         "macro_f1": pytest.approx(f1),
-        "loss": pytest.approx(-np.log(answers.label_probability).mean()),
+        "loss": pytest.approx(answers.loss.mean()),
         "expected_calibration_error": pytest.approx(error),
     }
 

@@ -27,8 +27,9 @@ def test_metrics_follow_from_the_predictions(finished: Pipeline) -> None:
     assert metrics["accuracy"] == right.mean()
     interval = metrics["accuracy_interval"]
     assert interval["low"] < metrics["accuracy"] < interval["high"]
-    loss = -np.log(table["label_probability"].clip(1e-6)).mean()
-    assert metrics["loss"] == pytest.approx(loss, rel=1e-3)
+    loss = table["loss"].mean()
+    assert metrics["loss"] == pytest.approx(loss, abs=1e-6)
+    assert np.exp(-table["loss"]).to_numpy() == pytest.approx(table["label_probability"], abs=1e-6)
     assert (table.loc[right, "confidence"] == table.loc[right, "label_probability"]).all()
     assert (table.loc[~right, "confidence"] >= table.loc[~right, "label_probability"]).all()
     for key in KEYS:
@@ -143,12 +144,12 @@ def test_one_row_per_test_image() -> None:
     index, labels = np.array([70, 8, 9], np.int32), np.array([4, 1, 9])
     table = evaluate.tabulate(index, labels, probabilities)
     assert list(table.columns) == [
-        "index", "label", "prediction", "confidence", "label_probability"
+        "index", "label", "prediction", "confidence", "label_probability", "loss"
     ]  # fmt: skip
     assert table.to_numpy().tolist() == [
-        [70, "coat", "coat", 0.82, 0.82],
-        [8, "trouser", "coat", 0.7, 0.02],
-        [9, "ankle_boot", "ankle_boot", 0.6, 0.6],
+        [70, "coat", "coat", 0.82, 0.82, -np.log(0.82)],
+        [8, "trouser", "coat", 0.7, 0.02, -np.log(0.02)],
+        [9, "ankle_boot", "ankle_boot", 0.6, 0.6, -np.log(0.6)],
     ]
 
 

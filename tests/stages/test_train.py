@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from fashion_mnist import params
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import write_checksums
 from stages import train
@@ -206,6 +207,25 @@ def test_not_a_number_in_the_images(copy: Pipeline) -> None:
 def test_unknown_argument_of_a_model(copy: Pipeline) -> None:
     copy.set("train.arguments", {"depth": 3})
     copy.refuses("train", "train.arguments.depth: unknown key")
+
+
+@pytest.mark.slow
+@pytest.mark.pipeline
+def test_a_model_that_does_not_return_probabilities(copy: Pipeline) -> None:
+    copy.params["train"] |= {"model": "fashion_cnn", "arguments": {"dense": [{"units": 10}]}}
+    copy.set("train.steps", 1)
+    copy.refuses("train", "train.arguments: the model returns values that are not probabilities")
+
+
+@pytest.mark.parametrize("arguments", [None, {}])
+def test_a_model_without_arguments(copy: Pipeline, arguments: object) -> None:
+    copy.set("train.model", "dense")
+    copy.set("train.arguments", arguments)
+    read = params.read(copy.folder / "params.yaml", "train", train.Params)
+    assert read.arguments == arguments
+    del copy.params["train"]["arguments"]
+    copy.set("train.model", "lenet")
+    assert params.read(copy.folder / "params.yaml", "train", train.Params).arguments is None
 
 
 def test_unknown_model(copy: Pipeline) -> None:

@@ -136,7 +136,7 @@ FLIPPED[5000] ^= 1
         (send(CONTENT[:-1]), InputError, "ends after 78415 bytes"),
         (send(PACKED[:-100]), EOFError, "ended before"),
         (send(bytes(FLIPPED)), InputError, "SHA-256 is"),
-        (send(gzip.compress(bytes(50_000_000))), InputError, "longer than the expected 78416"),
+        (send(gzip.compress(bytes(50_000_000))), InputError, "longer than 78416"),
     ],
 )
 def test_refuses_what_no_second_attempt_would_mend(serve, tmp_path, answer, error, words) -> None:
@@ -205,7 +205,7 @@ def test_debian_does_not_have_every_package() -> None:
 def test_debian_without_apt(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with (
-        pytest.raises(InputError, match="this machine has no apt"),
+        pytest.raises(InputError, match="apt is not installed"),
         sources.opened("debian:dataset-fashion-mnist"),
     ):
         pass
