@@ -26,7 +26,7 @@ from xdist.scheduler import LoadScopeScheduling
 from fashion_mnist import determinism
 from fashion_mnist.data.idx import Uint8
 from stages.download import FILES
-from tests.forked import ROOT, run_module
+from tests.forked import ROOT, python_that_forks, run_module
 
 FIXTURE = Path(__file__).parent / "fixture"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -206,6 +206,23 @@ def kaggle_table(images: Uint8, labels: Uint8) -> pd.DataFrame:
     table.columns = [f"pixel{number}" for number in range(1, 785)]
     table.insert(0, "label", labels)
     return table
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_stages(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Let DVC fork its stages, and return the PATH without that."""
+    folder, before = tmp_path_factory.mktemp("bin"), os.environ["PATH"]
+    python_that_forks(folder)
+    os.environ["PATH"] = f"{folder}{os.pathsep}{before}"
+    return before
+
+
+@pytest.fixture(scope="module")
+def plain_stages(forked_stages: str) -> Iterator[None]:
+    """Let DVC start its stages as it does for users."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", forked_stages)
+        yield
 
 
 @pytest.fixture

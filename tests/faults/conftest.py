@@ -12,6 +12,11 @@ import pytest
 from tests.conftest import run
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _as_for_users(plain_stages: None) -> None:
+    """Stages are processes of their own kind here."""
+
+
 @pytest.fixture
 def repository(tracked: Path, tmp_path: Path) -> Path:
     """A copy of the finished and committed pipeline."""

@@ -13,11 +13,11 @@ from fashion_mnist.files import sha256
 from stages.download import CSV, HALVES
 from tests.conftest import ROOT, change, clone, kaggle_table, repro, run
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.usefixtures("plain_stages")]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(plain_stages: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone whose pipeline has run."""
     folder = clone(tmp_path_factory.mktemp("whole") / "clone")
     assert repro(folder) == ["download", "split", "preprocess", "train", "evaluate"]

@@ -134,6 +134,7 @@ def test_a_failing_stage_fails_dvc(untrained: tuple[Path, Callable[[int], None]]
     assert f"train: error: {expected}" in done.stderr
 
 
+@pytest.mark.usefixtures("plain_stages")
 @pytest.mark.skipif(not Path("/proc").exists(), reason="there is no /proc on this machine")
 def test_a_training_ends_with_the_dvc_that_runs_it(
     untrained: tuple[Path, Callable[[int], None]],
