@@ -187,6 +187,30 @@ def test_folder(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="there is no apt on this machine")
+@pytest.mark.parametrize("folder", [".", ".dvc/tmp/exps/standalone/tmpa/", ".dvc/tmp/verify"])
+def test_a_relative_path_starts_at_the_top_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """Also in a clone of DVC's or of ours, which does not have what git does not have."""
+    (tmp_path / "mydata").mkdir()
+    (tmp_path / "mydata/a.gz").write_bytes(PACKED)
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / folder)
+    with sources.opened("mydata/") as place:
+        sources.fetch(f"{place}/a.gz", PIN, tmp_path / "target", timeout=1, attempts=1)
+    assert (tmp_path / "target").read_bytes() == CONTENT
+    assert sources.located("nowhere/a") == "nowhere/a"
+    assert sources.located("http://host/a") == "http://host/a"
+
+
+def test_a_clone_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = tmp_path / ".dvc/tmp/clone"
+    for folder in (tmp_path, clone):
+        (folder / "mydata").mkdir(parents=True)
+    monkeypatch.chdir(clone)
+    assert sources.located("mydata") == "mydata"
+
+
 def test_debian_has_the_release(tmp_path: Path) -> None:
     with sources.opened("debian:dataset-fashion-mnist") as place:
         assert {path.name for path in Path(place).iterdir()} == {f"{name}.gz" for name in FILES}
