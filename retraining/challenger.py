@@ -7,6 +7,7 @@ from pathlib import Path
 import recipes
 from repository import revisions
 from repository.commands import dvc, run
+from repository.deliveries import FOLDER
 from repository.dvc_lock import PIPELINE
 from repository.revisions import Revision
 from retraining import ledger, listing
@@ -15,9 +16,6 @@ from retraining.inbox import Delivery
 from review import comparison, evidence, spread
 from review.comparison import Comparison
 from review.evidence import Evidence
-from stages.download import DELIVERIES
-
-RAW = "data/raw"  # output of `download`
 
 
 def train_with_deliveries(
@@ -31,7 +29,7 @@ def train_with_deliveries(
     today = datetime.now(UTC).date()
     listing.add(folder / "params.yaml", [delivery.accepted(today) for delivery in deliveries])
     # `download` takes these, so the inbox may change meanwhile, or be relative to the repository.
-    present = folder / RAW / DELIVERIES
+    present = folder / FOLDER
     present.mkdir(parents=True, exist_ok=True)
     for part in [part for delivery in deliveries for part in delivery.parts]:
         shutil.copyfile(part.copy, present / part.entry["sha256"])

@@ -17,8 +17,8 @@ import zc.lockfile
 
 from fashion_mnist.data.idx import Uint8
 from fashion_mnist.errors import InputError
-from repository import clones, dvc_lock, revisions
-from repository.commands import dvc, run
+from repository import clones, deliveries, dvc_lock, revisions
+from repository.commands import DVC, dvc, run, succeeds
 from repository.revisions import Revision
 from retraining import challenger, champion, inbox, inspection, ledger, proposal, settings
 from retraining.candidate import Candidate, Recipe, accepted
@@ -124,7 +124,7 @@ def _run(request: Request, start: Start) -> Outcome:
         return Outcome([])
     folder = request.root / SCRATCH / "clone"
     with clones.clone(request.root, start.revision.commit or "", folder):
-        _restore(request.root, folder, start.revision.name)
+        _restore(request.root, folder, start)
         looked = _look(folder, start, new)
         if request.dry_run:
             return Outcome(looked)
@@ -166,14 +166,23 @@ def _deliveries(request: Request, start: Start) -> list[Delivery]:
     return found.deliveries
 
 
-def _restore(root: Path, folder: Path, name: str) -> None:
-    """Give a clone the remotes and the cache of the repository, and the data of its commit."""
+def _restore(root: Path, folder: Path, start: Start) -> None:
+    """Give a clone the remotes and the cache of the repository, and the data of its commit.
+
+    Raises:
+        InputError: Data of a delivery in main cannot be reached, or main is not reproduced.
+    """
     local = root / ".dvc/config.local"
     if local.exists():
         shutil.copy(local, folder / ".dvc/config.local")
     clones.restore(root, folder)
+    if start.champion.parameters["download"].get("deliveries"):
+        # Without a remote, or one that has them, there are other places to look.
+        succeeds(*DVC, "pull", "--quiet", deliveries.RAW, cwd=folder)
+        deliveries.fetch(root, folder, start.revision.commit or "")
     dvc("repro", "--pull", dvc_lock.PIPELINE, cwd=folder)
     if not revisions.clean(folder):
+        name = start.revision.name
         raise InputError(f"{name} does not reproduce what is committed: run `dvc repro` there")
 
 
@@ -238,10 +247,8 @@ def _train(request: Request, start: Start, folder: Path, good: list[Candidate]) 
     if request.recipe:
         finished = request.root / spread.KEPT
         return challenger.train_with_recipe(folder, start.champion, request.recipe, finished)
-    deliveries = [
-        candidate.subject for candidate in good if isinstance(candidate.subject, Delivery)
-    ]
-    return challenger.train_with_deliveries(folder, start.champion, deliveries)
+    subjects = [one.subject for one in good if isinstance(one.subject, Delivery)]
+    return challenger.train_with_deliveries(folder, start.champion, subjects)
 
 
 def _propose(

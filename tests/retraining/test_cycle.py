@@ -112,7 +112,7 @@ class Story:
         yaml = YAML()
         path = self.folder / "params.yaml"
         params = yaml.load(path)
-        params["download"] |= {"sources": [str(source)], "files": pins}
+        params["download"] |= {"sources": [str(source)], "files": pins, "deliveries": []}
         params["split"] |= {"size": 500, "role": "validation"}
         params["train"] |= {
             "model": "fashion_cnn",
