@@ -1,4 +1,4 @@
-"""Brings the data of the deliveries in params.yaml to a checkout, from wherever it can be reached."""
+"""Brings the data of the deliveries in params.yaml to a checkout, from where it can be reached."""
 
 import shutil
 import sys
