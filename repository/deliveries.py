@@ -1,5 +1,6 @@
 """Brings the data of the deliveries in params.yaml to a checkout, from where it can be reached."""
 
+import hashlib
 import shutil
 import sys
 import tempfile
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fashion_mnist.errors import InputError, reason
-from fashion_mnist.files import sha256
 from repository import revisions
 from repository.commands import DVC, succeeds
 
@@ -52,7 +52,10 @@ def fetch(root: Path, folder: Path, commit: str) -> None:
 
 
 def _is(path: Path, file: dict[str, Any]) -> bool:
-    return path.is_file() and sha256(path) == file["sha256"]
+    if not path.is_file():
+        return False
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest() == file["sha256"]
 
 
 def _from_repository(root: Path, commit: str, file: dict[str, Any], copy: Path) -> bool:
