@@ -52,10 +52,11 @@ def fetch(root: Path, folder: Path, commit: str) -> None:
 
 
 def _is(path: Path, file: dict[str, Any]) -> bool:
+    """Return whether a path is a file with the listed hash."""
     if not path.is_file():
         return False
     with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest() == file["sha256"]
+        return hashlib.file_digest(content, "sha256").hexdigest() == str(file["sha256"])
 
 
 def _from_repository(root: Path, commit: str, file: dict[str, Any], copy: Path) -> bool:
