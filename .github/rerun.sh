@@ -7,7 +7,7 @@ make .venv/installed
 log=$(mktemp)
 trap 'rm "$log"' EXIT
 code=0
-.venv/bin/python -m review verify --rerun 2> >(tee "$log" >&2) || code=$?
+{ .venv/bin/python -m review verify --rerun 2>&1 >&3 | tee "$log" >&2; } 3>&1 || code=$?
 if [ "$code" -eq 3 ]; then
   echo "::warning::$(tail -n 1 "$log")"
   code=0

@@ -345,10 +345,11 @@ def test_without_the_data_of_a_delivery_only_what_needs_it_is_not_run(
             assert done.returncode == code, done.stdout + done.stderr
             assert (done.stderr.splitlines()[-1:] == [line]) == (code == 3)
         assert run_module("review", "verify", "--fetch", cwd=taken).returncode == 3
-        done = run_job(taken, "repro.sh")
-        assert done.returncode == 0, done.stderr
-        assert "Running stage" not in done.stdout + done.stderr
-        assert f"::warning::{line}" in done.stdout
+        for name in ("repro.sh", "rerun.sh"):
+            done = run_job(taken, name)
+            assert done.returncode == 0, done.stderr
+            assert "Running stage" not in done.stdout + done.stderr
+            assert f"::warning::{line}" in done.stdout
         assert run("git", "status", "--porcelain", cwd=taken) == ""
 
         # With the DVC remote everything runs.
@@ -367,8 +368,9 @@ def test_without_the_data_of_a_delivery_only_what_needs_it_is_not_run(
         path.write_text("".join([head, *rows]))
         commit(taken, "forged")
         fresh = take(taken, branch, tmp_path / "fresh")
-        done = run_job(fresh, "repro.sh")
-        assert done.returncode == 1, done.stdout + done.stderr
+        for name in ("repro.sh", "rerun.sh"):
+            done = run_job(fresh, name)
+            assert done.returncode == 1, done.stdout + done.stderr
         assert run_module("review", "verify", "--rerun", cwd=fresh).returncode == 1
     finally:
         hidden.rename(story.inbox)
