@@ -48,6 +48,8 @@ def fetch(root: Path, folder: Path, commit: str) -> None:
                 )
         target.mkdir(parents=True, exist_ok=True)
         for copy in Path(name).iterdir():
+            # What is there may be a link to DVC's cache.
+            (target / copy.name).unlink(missing_ok=True)
             shutil.copyfile(copy, target / copy.name)
 
 
