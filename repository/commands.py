@@ -19,6 +19,21 @@ GIT_VARIABLES = (
     "GIT_WORK_TREE",
 )
 
+# Our commits, tags and clones depend on nobody's signing key, hooks, editor, templates or ignore
+# list.
+GIT_SETTINGS = {
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "tag.forceSignAnnotated": "false",
+    "push.gpgSign": "false",
+    "core.hooksPath": os.devnull,
+    "core.excludesFile": os.devnull,
+    "commit.cleanup": "whitespace",
+    "commit.template": "",
+    "commit.verbose": "false",
+}
+GIT_ENVIRONMENT = {"GIT_EDITOR": "true", "GIT_TEMPLATE_DIR": ""}
+
 # The DVC of the Python that runs this, wherever PATH leads.
 DVC = (sys.executable, "-m", "dvc")
 
@@ -99,4 +114,13 @@ def _environment() -> dict[str, str]:
     # The commands of stages begin with `python`: it must be the Python that runs this.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     inherited = {name: os.environ[name] for name in os.environ if name not in GIT_VARIABLES}
-    return inherited | {"PATH": path}
+    return inherited | GIT_ENVIRONMENT | _git_settings() | {"PATH": path}
+
+
+def _git_settings() -> dict[str, str]:
+    """Return GIT_SETTINGS as variables that git reads, after those of the environment."""
+    first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    variables = {"GIT_CONFIG_COUNT": str(first + len(GIT_SETTINGS))}
+    for number, (key, value) in enumerate(GIT_SETTINGS.items(), first):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables

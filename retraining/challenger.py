@@ -1,14 +1,16 @@
 """Trains the challenger in a clone, with deliveries or by a recipe, and compares it with main."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import recipes
 from repository import revisions
 from repository.commands import dvc, run
+from repository.deliveries import FOLDER
 from repository.dvc_lock import PIPELINE
 from repository.revisions import Revision
-from retraining import ledger
+from retraining import ledger, listing
 from retraining.candidate import Recipe
 from retraining.inbox import Delivery
 from review import comparison, evidence, spread
@@ -25,9 +27,14 @@ def train_with_deliveries(
         InputError: The pipeline failed; its output was printed.
     """
     today = datetime.now(UTC).date()
-    listed = champion.parameters["download"].get("deliveries") or []
-    listed = [*listed, *(delivery.accepted(today) for delivery in deliveries)]
-    recipes.rewrite(folder / "params.yaml", {"download": {"deliveries": listed}})
+    listing.add(folder / "params.yaml", [delivery.accepted(today) for delivery in deliveries])
+    # `download` takes these, so the inbox may change meanwhile, or be relative to the repository.
+    present = folder / FOLDER
+    present.mkdir(parents=True, exist_ok=True)
+    for part in [part for delivery in deliveries for part in delivery.parts]:
+        # What is there may be a link to DVC's cache.
+        (present / part.entry["sha256"]).unlink(missing_ok=True)
+        shutil.copyfile(part.copy, present / part.entry["sha256"])
     dvc("repro", PIPELINE, cwd=folder)
     return comparison.compare(champion, read(folder))
 

@@ -17,8 +17,8 @@ import zc.lockfile
 
 from fashion_mnist.data.idx import Uint8
 from fashion_mnist.errors import InputError
-from repository import clones, dvc_lock, revisions
-from repository.commands import dvc, run
+from repository import clones, deliveries, dvc_lock, revisions
+from repository.commands import DVC, dvc, run, succeeds
 from repository.revisions import Revision
 from retraining import challenger, champion, inbox, inspection, ledger, proposal, settings
 from retraining.candidate import Candidate, Recipe, accepted
@@ -72,6 +72,14 @@ class Start(NamedTuple):
     model: str
 
 
+class Sets(NamedTuple):
+    """What the images of a delivery are compared with; see `inspection.inspect`."""
+
+    train: tuple[Uint8, Uint8]
+    held_out: dict[str, Uint8]
+    known: dict[str, set[bytes]]
+
+
 class Outcome(NamedTuple):
     """What a run decided.
 
@@ -116,7 +124,7 @@ def _run(request: Request, start: Start) -> Outcome:
         return Outcome([])
     folder = request.root / SCRATCH / "clone"
     with clones.clone(request.root, start.revision.commit or "", folder):
-        _restore(request.root, folder, start.revision.name)
+        _restore(request.root, folder, start)
         looked = _look(folder, start, new)
         if request.dry_run:
             return Outcome(looked)
@@ -147,46 +155,72 @@ def _gather(request: Request, start: Start) -> list[Candidate]:
 
 
 def _deliveries(request: Request, start: Start) -> list[Delivery]:
-    place = request.inbox or start.settings.inbox
-    if "://" not in place:
-        place = str((request.root / place).resolve())
+    place = start.settings.inbox if request.inbox is None else request.inbox
     copies = request.root / SCRATCH / "inbox"
     shutil.rmtree(copies, ignore_errors=True)
     copies.mkdir(parents=True)
-    return inbox.collect(place, copies)
+    found = inbox.collect(place, request.root, copies)
+    _say(f"inbox {place}")
+    for line in found.rest:
+        _say(f"not read: {line}")
+    return found.deliveries
 
 
-def _restore(root: Path, folder: Path, name: str) -> None:
-    """Give a clone the remotes and the cache of the repository, and the data of its commit."""
+def _restore(root: Path, folder: Path, start: Start) -> None:
+    """Give a clone the remotes and the cache of the repository, and the data of its commit.
+
+    Raises:
+        InputError: Data of a delivery in main cannot be reached, or main is not reproduced.
+    """
     local = root / ".dvc/config.local"
     if local.exists():
         shutil.copy(local, folder / ".dvc/config.local")
     clones.restore(root, folder)
+    if start.champion.parameters["download"].get("deliveries"):
+        # Without a remote, or one that has them, there are other places to look.
+        succeeds(*DVC, "pull", "--quiet", deliveries.RAW, cwd=folder)
+        deliveries.fetch(root, folder, start.revision.commit or "")
     dvc("repro", "--pull", dvc_lock.PIPELINE, cwd=folder)
     if not revisions.clean(folder):
+        name = start.revision.name
         raise InputError(f"{name} does not reproduce what is committed: run `dvc repro` there")
 
 
 def _look(folder: Path, start: Start, new: list[Candidate]) -> list[Candidate]:
-    """Inspect deliveries, and ask the champion about those without a problem."""
-    train, test = (_load(folder / f"data/split/{name}.npz") for name in ("train", "test"))
-    return [_look_at(candidate, folder, start, train, test[0]) for candidate in new]
+    """Inspect deliveries, and ask the champion about those without a problem.
+
+    One at a time, since each may fill the memory.
+    """
+    train, test, validation = (
+        _load(folder / f"data/split/{name}.npz") for name in ("train", "test", "validation")
+    )
+    sets = Sets(
+        train,
+        {"test": test[0], "validation": validation[0]},
+        {"the training set": set(inspection.digests(train[0]))},
+    )
+    return [_look_at(candidate, folder, start, sets) for candidate in new]
 
 
-def _look_at(
-    candidate: Candidate, folder: Path, start: Start, train: tuple[Uint8, Uint8], test: Uint8
-) -> Candidate:
+def _look_at(candidate: Candidate, folder: Path, start: Start, sets: Sets) -> Candidate:
+    """Return a candidate with what was found; the images of a good one are known from then on."""
     delivery = candidate.subject
     if isinstance(delivery, Recipe):
         return candidate
-    if delivery.images is None or delivery.labels is None:
-        return Candidate(delivery, reasons=(delivery.fault or "unreadable",))
-    found = inspection.inspect(delivery.images, delivery.labels, train, test)
+    try:
+        images, labels = delivery.read()
+        found = inspection.inspect(images, labels, *sets)
+    except InputError as error:
+        return Candidate(delivery, reasons=(str(error),))
+    except MemoryError:
+        return Candidate(delivery, reasons=("its images do not fit into the memory",))
     if found.problems:
         return Candidate(delivery, found, reasons=tuple(found.problems))
     mirror_average = bool(start.champion.parameters["evaluate"]["mirror_average"])
-    opinion = champion.ask(folder, delivery.images, delivery.labels, mirror_average)
+    opinion = champion.ask(folder, images, labels, mirror_average)
     objections = champion.objections(opinion, start.settings.agreement)
+    if not objections:
+        sets.known[delivery.name] = set(inspection.digests(images))
     return Candidate(delivery, found, opinion, reasons=tuple(objections))
 
 
@@ -213,10 +247,8 @@ def _train(request: Request, start: Start, folder: Path, good: list[Candidate]) 
     if request.recipe:
         finished = request.root / spread.KEPT
         return challenger.train_with_recipe(folder, start.champion, request.recipe, finished)
-    deliveries = [
-        candidate.subject for candidate in good if isinstance(candidate.subject, Delivery)
-    ]
-    return challenger.train_with_deliveries(folder, start.champion, deliveries)
+    subjects = [one.subject for one in good if isinstance(one.subject, Delivery)]
+    return challenger.train_with_deliveries(folder, start.champion, subjects)
 
 
 def _propose(
@@ -224,8 +256,11 @@ def _propose(
 ) -> tuple[str, tuple[str, ...]]:
     """Return the new branch, and the commands that the user must still run."""
     branch = proposal.commit(request.root, folder, accepted(judged), found)
+    warning = proposal.unkept(folder, accepted(judged))
+    if warning:
+        _say(f"warning: {warning}")
     text = request.root / SCRATCH / "proposal.md"
-    text.write_text(proposal.body(judged, found), encoding="utf-8")
+    text.write_text(proposal.body(judged, found, warning), encoding="utf-8")
     opening = proposal.pull_request(branch, found, text)
     if request.remote is None:
         return branch, proposal.by_hand(folder, branch, opening)

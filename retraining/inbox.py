@@ -1,98 +1,148 @@
-"""Collects the deliveries that wait in a folder or at an fsspec URL."""
+"""Collects the deliveries that wait in an inbox; their content decides, whatever their names."""
 
 import re
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fsspec
-
-from fashion_mnist.data import delivery, sources
+from fashion_mnist.data import delivery
 from fashion_mnist.data.idx import Uint8
-from fashion_mnist.data.sources import Pin
 from fashion_mnist.errors import InputError, reason
+from retraining.place import File, Place
 
-# Longest file, uncompressed: enough for 170,000 images as CSV.
-LIMIT = 1 << 29  # bytes
-TIMEOUT = 60  # seconds without a byte
-ATTEMPTS = 3
-SUFFIXES = (".csv", ".npz", "-images-idx3-ubyte", "-labels-idx1-ubyte")
+# A browser adds this to the name of a second download.
+COPY = r"( ?\(\d+\))?"
+GZIP_NAME = re.compile(rf"\.gz(?={COPY}$)", re.I)
+# Names of files that are meant as a delivery, even if their content is damaged.
+IDX_NAME = re.compile(rf"[-_. ]?(images|labels)[-_. ]idx[13][-_. ]ubyte(?={COPY}$)", re.I)
+OTHER_NAME = re.compile(rf"\.(csv|npz){COPY}$", re.I)
+# What distinguishes the names of the two files of an IDX pair, in any convention.
+HALF = re.compile(r"[-_. ]*(images?|labels?|idx[13]?|ubyte)", re.I)
 
 
 class Delivery(NamedTuple):
     """Labelled images that wait in the inbox.
 
     name:
-        First file's name without its IDX suffix.
-    files:
-        URL, length and SHA-256 of each file, as in `download.deliveries`.
-    images, labels:
-        uint8 (n, 28, 28) and (n,); None if the files cannot be read.
-    fault:
-        Why they cannot be read; None if they can.
+        First file's path in the inbox, without its IDX suffix.
+    parts:
+        Its files, images first.
     """
 
     name: str
-    files: list[dict[str, Any]]
-    images: Uint8 | None
-    labels: Uint8 | None
-    fault: str | None
+    parts: list[File]
 
     @property
     def hashes(self) -> list[str]:
         """Return the SHA-256 of each file, sorted: they identify a delivery, its name does not."""
-        return sorted(file["sha256"] for file in self.files)
+        return sorted(part.entry["sha256"] for part in self.parts)
 
     def accepted(self, day: date) -> dict[str, Any]:
         """Return the entry in `download.deliveries`."""
-        return {"date": day.isoformat(), "files": self.files}
+        return {"date": day.isoformat(), "files": [part.entry for part in self.parts]}
+
+    def read(self) -> tuple[Uint8, Uint8]:
+        """Return the images (n, 28, 28) and labels (n,), both uint8.
+
+        Raises:
+            InputError: A file could not be fetched or is damaged, or they are not a delivery. The
+                message has their paths in the inbox.
+        """
+        for part in self.parts:
+            if part.fault:
+                raise InputError(f"{part.name}: {part.fault}")
+        try:
+            return delivery.read([part.copy for part in self.parts])
+        # Whatever is wrong with a file, the other deliveries must not wait for it.
+        except Exception as error:
+            fault = reason(error)
+            for part in self.parts:
+                fault = fault.replace(str(part.copy), part.name)
+            if not isinstance(error, InputError):
+                fault = f"{self.parts[0].name}: {fault}"
+            raise InputError(fault) from error
 
 
-def collect(inbox: str, scratch: Path) -> list[Delivery]:
-    """Return the deliveries, sorted by name; none if the place does not exist.
+class Found(NamedTuple):
+    """What an inbox has.
 
-    Files with other suffixes are ignored.
+    deliveries:
+        Sorted by name.
+    rest:
+        A line for each file that is in none of them: its name, and why.
+    """
+
+    deliveries: list[Delivery]
+    rest: list[str]
+
+
+def collect(inbox: str, root: Path, scratch: Path) -> Found:
+    """Fetch what is in an inbox and its folders, and return the deliveries in it.
 
     Args:
         inbox: A folder, or a URL that fsspec knows.
+        root: Top folder of the repository, which a path is relative to.
         scratch: Empty folder to copy files to.
 
     Raises:
-        InputError: The place cannot be listed, or a file cannot be fetched.
+        InputError: The place is no folder, or cannot be listed.
     """
-    try:
-        system, path = fsspec.url_to_fs(inbox)
-        local = "file" in system.protocol
-        listed = system.ls(path, detail=True) if system.exists(path) else []
-    # Each protocol fails in its own way.
-    except Exception as error:
-        raise InputError(f"{inbox}: {reason(error)}") from error
-    urls: dict[str, list[str]] = {}
-    for item in sorted(listed, key=lambda item: str(item["name"])):
-        name = str(item["name"])
-        plain = name.removesuffix(".gz")
-        if item["type"] == "file" and plain.endswith(SUFFIXES):
-            stem = re.sub(r"-(images-idx3|labels-idx1)-ubyte$", "", plain)
-            urls.setdefault(stem, []).append(name if local else system.unstrip_protocol(name))
-    return [_fetch(stem, found, scratch) for stem, found in urls.items()]
+    files: list[File] = []
+    rest = []
+    for file in Place(inbox, root).fetch_all(scratch):
+        plain = _plain(file)
+        if file.kind or IDX_NAME.search(plain) or OTHER_NAME.search(plain):
+            files.append(file)
+        else:
+            rest.append(f"{file.name}: {file.fault or 'neither IDX, .npz nor CSV'}")
+    deliveries, again = _once(_group(files))
+    return Found(sorted(deliveries, key=lambda one: one.name), [*rest, *again])
 
 
-def _fetch(stem: str, urls: list[str], scratch: Path) -> Delivery:
-    name = stem.rpartition("/")[2]
-    files, copies = [], []
-    for url in urls:
-        copy = scratch / f"{len(list(scratch.iterdir()))}"
-        try:
-            pin: Pin = sources.fetch_unpinned(url, copy, LIMIT, timeout=TIMEOUT, attempts=ATTEMPTS)
-        except Exception as error:
-            raise InputError(f"{url}: {reason(error)}") from error
-        files.append({"url": url, **pin.model_dump()})
-        copies.append(copy)
-    try:
-        images, labels = delivery.read(copies)
-    except InputError as error:
-        fault = str(error)
-        for url, copy in zip(urls, copies, strict=True):
-            fault = fault.replace(str(copy), url)
-        return Delivery(name, files, None, None, fault)
-    return Delivery(name, files, images, labels, None)
+def _plain(file: File) -> str:
+    """Return a file's name as it would be without compression."""
+    return GZIP_NAME.sub("", file.name)
+
+
+def _group(files: list[File]) -> list[Delivery]:
+    """Return files as deliveries: IDX files in pairs by their names, each other file alone."""
+    groups: dict[str, list[File]] = {}
+    for file in files:
+        groups.setdefault(_key(file), []).append(file)
+    found = []
+    for group in groups.values():
+        # A file may be there both compressed and not.
+        single = list({file.entry["sha256"]: file for file in reversed(group)}.values())
+        # `download` calls a delivery by the hash of its first file, and two may share their labels.
+        parts = sorted(single, key=lambda file: (file.kind == "labels", file.name))
+        name = IDX_NAME.sub("", _plain(parts[0]))
+        found += [
+            Delivery(name, parts),
+            *(Delivery(name, [file]) for file in group if file not in single),
+        ]
+    return found
+
+
+def _key(file: File) -> str:
+    """Return what the names of the files of a delivery have in common."""
+    plain = _plain(file)
+    if file.kind in delivery.IDX.values() or (not file.kind and IDX_NAME.search(plain)):
+        folder, _, name = plain.rpartition("/")
+        return f"{folder}/{HALF.sub('', name)}/"  # no file has a name like this
+    return file.name
+
+
+def _once(deliveries: list[Delivery]) -> tuple[list[Delivery], list[str]]:
+    """Return deliveries without those whose files are in another one, and a line for each of those.
+
+    Pairs come first, since one file of a pair may be there again.
+    """
+    kept: list[Delivery] = []
+    again = []
+    for one in sorted(deliveries, key=lambda one: (-len(one.parts), one.name)):
+        same = next((other for other in kept if set(one.hashes) <= set(other.hashes)), None)
+        if same:
+            again += [f"{part.name}: the same as {same.name}" for part in one.parts]
+        else:
+            kept.append(one)
+    return kept, again

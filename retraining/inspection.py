@@ -5,6 +5,7 @@ A problem refuses the delivery. Oddities and drift are reported to whoever merge
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -54,30 +55,47 @@ class Inspection(NamedTuple):
     drift: Drift
 
 
-def inspect(images: Uint8, labels: Uint8, train: tuple[Uint8, Uint8], test: Uint8) -> Inspection:
+def inspect(
+    images: Uint8,
+    labels: Uint8,
+    train: tuple[Uint8, Uint8],
+    held_out: Mapping[str, Uint8],
+    known: Mapping[str, set[bytes]],
+) -> Inspection:
     """Return what is wrong with a delivery, and what is unusual.
 
     Args:
         images: The delivery's images (n, 28, 28).
         labels: The delivery's labels (n,).
         train: Images (m, 28, 28) and labels (m,) of the training set.
-        test: Images (k, 28, 28) of the test set.
+        held_out: Images (k, 28, 28) of the sets that nothing may train on: test and validation.
+        known: Digests of the images that are trained on already, by the name of their set.
     """
-    digests = _digests(images)
-    in_test, in_train = (_among(digests, others) for others in (test, train[0]))
-    repeated, contradicted = repetitions(digests, labels)
+    own = digests(images)
+    repeated, contradicted = repetitions(own, labels)
     blank = images.max(axis=(1, 2)) == images.min(axis=(1, 2))
-    near = (distances(images, test) < NEAR) & ~in_test
-    known = in_train & ~in_train.all()
+    leaks = {name: _among(own, set(digests(others))) for name, others in held_out.items()}
+    near = (distances(images, held_out["test"]) < NEAR) & ~leaks["test"]
+    there = {name: found for name in known if (found := _among(own, known[name])).any()}
+    nothing_new = bool(there) and bool(np.any(list(there.values()), axis=0).all())
     problems = [
         *_listed("blank images", blank),
-        *_listed("images of the test set, a leak", in_test),
-        *(["all images are in the training set already"] if in_train.all() else []),
+        *(
+            line
+            for name in leaks
+            for line in _listed(f"images of the {name} set, a leak", leaks[name])
+        ),
+        *([f"all images are in {' and '.join(there)} already"] if nothing_new else []),
         *_listed("repeated images with different labels", contradicted),
     ]
     oddities = [
         *_listed("near-duplicates of test images, mirrored or not", near),
-        *_listed("images in the training set already", known),
+        *(
+            line
+            for name in there
+            if not nothing_new
+            for line in _listed(f"images in {name} already", there[name])
+        ),
         *_listed("repeated images", repeated),
     ]
     return Inspection(
@@ -88,24 +106,29 @@ def inspect(images: Uint8, labels: Uint8, train: tuple[Uint8, Uint8], test: Uint
     )
 
 
-def repetitions(digests: list[bytes], labels: Uint8) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def digests(images: Uint8) -> list[bytes]:
+    """Return the hash of each image (n, 28, 28)."""
+    return [hashlib.sha256(image.tobytes()).digest() for image in images]
+
+
+def repetitions(hashes: list[bytes], labels: Uint8) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which images occur more than once, and which of those with different labels.
 
     Args:
-        digests: Hash of each image, n of them.
+        hashes: Hash of each image, n of them.
         labels: Label of each image (n,).
 
     Returns:
         Two masks (n,).
     """
-    images = Counter(digests)
-    pairs = Counter(zip(digests, labels.tolist(), strict=True))
-    repeated = np.array([images[digest] > 1 for digest in digests])
+    images = Counter(hashes)
+    pairs = Counter(zip(hashes, labels.tolist(), strict=True))
+    repeated = np.array([images[digest] > 1 for digest in hashes])
     # The image occurs more often than its pair with this label, so it has another label too.
     contradicted = np.array(
         [
             images[digest] > pairs[digest, label]
-            for digest, label in zip(digests, labels.tolist(), strict=True)
+            for digest, label in zip(hashes, labels.tolist(), strict=True)
         ]
     )
     return repeated, contradicted
@@ -154,13 +177,8 @@ def _kolmogorov_smirnov(values: NDArray[np.float64], usual: NDArray[np.float64])
     return float(stats.ks_2samp(values, usual).pvalue)
 
 
-def _digests(images: Uint8) -> list[bytes]:
-    return [hashlib.sha256(image.tobytes()).digest() for image in images]
-
-
-def _among(digests: list[bytes], images: Uint8) -> NDArray[np.bool_]:
-    there = set(_digests(images))
-    return np.array([digest in there for digest in digests])
+def _among(found: list[bytes], others: set[bytes]) -> NDArray[np.bool_]:
+    return np.array([digest in others for digest in found])
 
 
 def _listed(what: str, mask: NDArray[np.bool_]) -> list[str]:

@@ -64,7 +64,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         prog="python -m review",
         description="Says whether a change is better, worse, or noise.",
         epilog="Exit codes: 0 accepted; 1 refused by a rule in params.yaml (verify: not verified "
-        "or not reproduced); 2 no answer, and why.",
+        "or not reproduced); 2 no answer, and why; 3 verify --rerun or --fetch: not run, since the "
+        "data of a delivery cannot be reached here.",
     )
     verbs = parser.add_subparsers(required=True, metavar="verb")
     chosen = next((word for word in words if not word.startswith("-")), None)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fashion_mnist.errors import InputError
-from repository import clones, dvc_lock, revisions
+from repository import clones, deliveries, dvc_lock, revisions
 from repository.commands import dvc
 from repository.dvc_lock import PIPELINE, PUBLISHED, Stages
 from repository.revisions import Revision
@@ -76,6 +76,7 @@ def rerun(root: Path, names: list[str], published: bool = False) -> Rerun:
     Raises:
         InputError: Tracked files have changes, there is no such stage, or a stage failed; its
             output was printed.
+        UnreachableError: The data of a delivery cannot be reached.
     """
     if not revisions.clean(root):
         raise InputError("the working tree has changes: commit them first")
@@ -87,6 +88,7 @@ def rerun(root: Path, names: list[str], published: bool = False) -> Rerun:
     here, recorded = machine.here(), machine.recorded(root)
     clone = root / FOLDER
     with clones.clone(root, commit, clone):
+        deliveries.fetch(root, clone, commit)
         _run(clone, names, published)
         made = revisions.working_tree(clone / project, "rerun")
         lock = dvc_lock.stages(made)

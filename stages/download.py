@@ -57,12 +57,14 @@ class Params(params.Section):
 
     @field_validator("deliveries")
     @classmethod
-    def _each_file_once(cls, deliveries: list[Delivery]) -> list[Delivery]:
+    def _each_once(cls, deliveries: list[Delivery]) -> list[Delivery]:
+        # Two pairs may have the same labels, byte for byte. The first file has the images.
         seen: set[str] = set()
-        for file in [file for item in deliveries for file in item.files]:
-            if file.sha256 in seen:
-                raise ValueError(f"each file once, but {file.sha256} occurs twice")
-            seen.add(file.sha256)
+        for item in deliveries:
+            first, *others = [file.sha256 for file in item.files]
+            if first in seen or first in others:
+                raise ValueError(f"each delivery once, but {first} occurs twice")
+            seen.add(first)
         return deliveries
 
     @field_validator("files")
@@ -141,14 +143,19 @@ def fetch_deliveries(settings: Params, present: Path, folder: Path) -> None:
         InputError: A file cannot be fetched, or its content is not the pinned one.
     """
     folder.mkdir()
-    for file in [file for item in settings.deliveries for file in item.files]:
+    # Two deliveries may share a file.
+    files = {file.sha256: file for item in settings.deliveries for file in item.files}
+    for file in files.values():
         if _copied(present / file.sha256, file, folder):
             _say(f"{file.url}: already there")
             continue
         try:
             _fetch(file.url, file, folder / file.sha256, settings)
         except Exception as error:
-            raise InputError(f"{file.url}: {reason(error)}") from error
+            raise InputError(
+                f"the data of delivery {file.url} cannot be reached here: {reason(error)}; "
+                "docs/remote.md says where it is looked for"
+            ) from error
         _say(f"{file.url}: fetched")
 
 

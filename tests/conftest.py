@@ -139,6 +139,7 @@ class Pipeline:
         }
         self.params = YAML(typ="safe").load(ROOT / "params.yaml")
         self.params["download"] |= {"sources": [str(FIXTURE)], "files": deepcopy(pins())}
+        self.params["download"]["deliveries"] = []
         self.params["split"]["size"] = 100
         self.params["train"] |= {"batch_size": 32, "epochs": 2}
         self._write()

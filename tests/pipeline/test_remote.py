@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -237,12 +238,17 @@ def test_an_inbox_in_a_bucket(
     system.put(str(tmp_path / "monday.npz"), f"{BUCKET}/inbox/monday.npz")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    assert inbox.collect(f"s3://{BUCKET}/nothing", scratch) == []
-    (delivery,) = inbox.collect(f"s3://{BUCKET}/inbox", scratch)
-    assert delivery.fault is None
-    assert np.array_equal(delivery.images, images)
-    assert delivery.labels.tolist() == [1, 2, 3]
-    (file,) = delivery.files
+    # A bucket has no folders, so an empty one does not exist. The bucket itself must.
+    assert inbox.collect(f"s3://{BUCKET}/nothing", tmp_path, scratch) == ([], [])
+    with pytest.raises(InputError, match=f"^inbox 's3://{BUCKET}x/inbox': no such folder"):
+        inbox.collect(f"s3://{BUCKET}x/inbox", tmp_path, scratch)
+    with pytest.raises(InputError, match=r"monday\.npz': it is a file, expected a folder$"):
+        inbox.collect(f"s3://{BUCKET}/inbox/monday.npz", tmp_path, scratch)
+    (delivery,) = inbox.collect(f"s3://{BUCKET}/inbox", tmp_path, scratch).deliveries
+    found = delivery.read()
+    assert np.array_equal(found[0], images)
+    assert found[1].tolist() == [1, 2, 3]
+    (file,) = delivery.accepted(date(2026, 11, 2))["files"]
     assert file["url"] == f"s3://{BUCKET}/inbox/monday.npz"
     assert delivery.hashes == [sha256(tmp_path / "monday.npz")]
     # `download` takes it from there.
@@ -250,5 +256,5 @@ def test_an_inbox_in_a_bucket(
     sources.fetch(file["url"], pin, tmp_path / "fetched", timeout=5, attempts=1)
     assert (tmp_path / "fetched").read_bytes() == (tmp_path / "monday.npz").read_bytes()
     server.close()
-    with pytest.raises(InputError, match=f"^s3://{BUCKET}/inbox.*Could not connect"):
-        inbox.collect(f"s3://{BUCKET}/inbox", scratch)
+    with pytest.raises(InputError, match=f"^inbox 's3://{BUCKET}/inbox'.*Could not connect"):
+        inbox.collect(f"s3://{BUCKET}/inbox", tmp_path, scratch)

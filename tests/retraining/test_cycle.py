@@ -112,7 +112,7 @@ class Story:
         yaml = YAML()
         path = self.folder / "params.yaml"
         params = yaml.load(path)
-        params["download"] |= {"sources": [str(source)], "files": pins}
+        params["download"] |= {"sources": [str(source)], "files": pins, "deliveries": []}
         params["split"] |= {"size": 500, "role": "validation"}
         params["train"] |= {
             "model": "fashion_cnn",
@@ -200,6 +200,26 @@ def take(origin: Path, branch: str, folder: Path) -> Path:
     return folder
 
 
+def run_job(folder: Path, name: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of the workflows, where `make` finds everything installed."""
+    tools = folder / ".venv"
+    (tools / "bin").mkdir(parents=True, exist_ok=True)
+    for program in ("python", "dvc"):
+        path = tools / "bin" / program
+        path.write_text(f'#!/bin/sh\nexec {Path(sys.executable).with_name(program)} "$@"\n')
+        path.chmod(0o755)
+    for target in ("installed", "installed-review", "installed-s3"):
+        (tools / target).touch()
+    return subprocess.run(
+        [folder / ".github" / name],
+        cwd=folder,
+        env=os.environ | {"DVC_REMOTE_URL": ""} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def compare(folder: Path, base: str) -> dict[str, Any]:
     done = run_module("review", "compare", base, "--json", cwd=folder)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -220,6 +240,16 @@ def test_a_dry_run_reports_what_is_refused_and_records_nothing(story: Story) -> 
     test_images, test_labels = story.release["t10k"]
     mixed = np.concatenate([images, test_images[:20]]), np.concatenate([labels, test_labels[:20]])
     story.offer("leaking", *mixed)
+    # The sample of the training file validates.
+    with np.load(story.folder / "data/split/validation.npz") as validation:
+        mixed = tuple(
+            np.concatenate([new[:400], validation[name][:20]])
+            for new, name in ((images, "images"), (labels, "labels"))
+        )
+    story.offer("peeking", *mixed)
+    (story.inbox / "empty.csv").touch()
+    whole = gzip.compress((story.folder / "params.yaml").read_bytes())
+    (story.inbox / "cut.npz.gz").write_bytes(whole[: len(whole) // 2])
     (story.inbox / "broken.csv").write_text("no,header\n")
     (story.inbox / "notes.txt").write_text("not a delivery")
     done = story.retrain("--dry-run")
@@ -228,10 +258,20 @@ def test_a_dry_run_reports_what_is_refused_and_records_nothing(story: Story) -> 
     lines = done.stdout.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == [
         "broken.csv:",
+        "cut.npz:",
+        "empty.csv:",
         "leaking:",
+        "peeking:",
         "shuffled:",
     ]
-    broken, leaking, shuffled = (line for line in lines if line.startswith("  refused: "))
+    broken, cut, empty, leaking, peeking, shuffled = (
+        line for line in lines if line.startswith("  refused: ")
+    )
+    assert cut.startswith("  refused: cut.npz.gz: EOFError")
+    assert empty == "  refused: empty.csv: empty"
+    assert "images of the validation set, a leak: 20 (index 400, 401, " in peeking
+    assert f"retraining: inbox {story.inbox}\n" in done.stderr
+    assert "retraining: not read: notes.txt: neither IDX, .npz nor CSV\n" in done.stderr
     assert "broken.csv: line 1: column 1 is 'no', expected 'label'" in broken
     assert "images of the test set, a leak: 20 (index 500, 501, " in leaking
     assert "the current model agrees with" in shuffled
@@ -241,10 +281,18 @@ def test_a_dry_run_reports_what_is_refused_and_records_nothing(story: Story) -> 
 def test_a_good_delivery_is_proposed_and_the_bad_ones_beside_it_are_not(
     story: Story, tmp_path: Path
 ) -> None:
-    story.offer("monday", *story.part(0, MORE))
+    images, labels = story.part(0, MORE)
+    story.offer("monday", images, labels)
+    # The same upload, and the same images in another format.
+    for path in list(story.inbox.glob("monday-*")):
+        shutil.copy(path, path.with_name(path.name.replace("monday", "monday (1)")))
+    np.savez(story.inbox / "monday.npz", images=images, labels=labels)
     done = story.retrain()
     assert done.returncode == 0, done.stderr
     assert "better, accepted" in done.stdout
+    again = "not read: monday (1)-images-idx3-ubyte.gz: the same as monday"
+    assert again in done.stderr
+    assert "all images are in monday already" in done.stdout
     (branch,) = set(story.refs()) - {"main", "retrain-ledger"}
     assert re.fullmatch(r"retrain/\d{4}-\d\d-\d\d-[0-9a-f]{8}", branch)
     words = f"pr create --base main --head {branch} --title Retrained: better"
@@ -252,8 +300,12 @@ def test_a_good_delivery_is_proposed_and_the_bad_ones_beside_it_are_not(
     entries = {entry["delivery"]: entry for entry in story.ledger()}
     assert {name: entry["decision"] for name, entry in entries.items()} == {
         "broken.csv": "refused",
+        "cut.npz": "refused",
+        "empty.csv": "refused",
         "leaking": "refused",
         "monday": "proposed",
+        "monday.npz": "refused",
+        "peeking": "refused",
         "shuffled": "refused",
     }
     # Nothing was trained with the bad ones.
@@ -261,6 +313,11 @@ def test_a_good_delivery_is_proposed_and_the_bad_ones_beside_it_are_not(
     figures = entries["monday"]["figures"]
     # Not only significant: three times the images are worth some points.
     assert figures["accuracy_after"] > figures["accuracy_before"] + 0.01
+
+    # No other machine has this path.
+    text = (story.folder / ".dvc/tmp/retrain/proposal.md").read_text()
+    assert "monday-images-idx3-ubyte.gz" in text
+    assert str(story.folder.parent) not in text
 
     # Whoever takes the branch finds its data, and nothing left to do.
     taken = take(story.origin, branch, tmp_path / "taken")
@@ -272,6 +329,51 @@ def test_a_good_delivery_is_proposed_and_the_bad_ones_beside_it_are_not(
     assert (found["verdict"], found["accepted"]) == ("better", True)
     with np.load(taken / "data/split/train.npz", allow_pickle=False) as train:
         assert len(train["labels"]) == FIRST - 500 + MORE
+
+
+def test_without_the_data_of_a_delivery_only_what_needs_it_is_not_run(
+    story: Story, tmp_path: Path
+) -> None:
+    (branch,) = set(story.refs()) - {"main", "retrain-ledger"}
+    taken = take(story.origin, branch, tmp_path / "taken")
+    hidden = story.inbox.rename(tmp_path / "hidden")
+    line = f"review: not run: the data of delivery {story.inbox}/monday-images-idx3-ubyte.gz "
+    line += "cannot be reached here"
+    try:
+        for words, code in ((["verify"], 0), (["verify", "--rerun"], 3), (["compare"], 0)):
+            done = run_module("review", *words, cwd=taken)
+            assert done.returncode == code, done.stdout + done.stderr
+            assert (done.stderr.splitlines()[-1:] == [line]) == (code == 3)
+        assert run_module("review", "verify", "--fetch", cwd=taken).returncode == 3
+        for name in ("repro.sh", "rerun.sh"):
+            done = run_job(taken, name)
+            assert done.returncode == 0, done.stderr
+            assert "Running stage" not in done.stdout + done.stderr
+            assert f"::warning::{line}" in done.stdout
+        assert run("git", "status", "--porcelain", cwd=taken) == ""
+
+        # With the DVC remote everything runs.
+        store = {"DVC_REMOTE_URL": str(story.store)}
+        done = run_job(taken, "repro.sh", **store)
+        assert done.returncode == 0, done.stderr
+        assert "Running stage 'train'" in done.stdout
+        assert run("git", "status", "--porcelain", cwd=taken) == ""
+        shutil.rmtree(taken / "data/raw")
+        done = run_module("review", "verify", "--rerun", "--stages", "split", cwd=taken)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+        # A real difference is one whether the data can be reached or not.
+        path = taken / "metrics/predictions.csv"
+        head, _, *rows = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([head, *rows]))
+        commit(taken, "forged")
+        fresh = take(taken, branch, tmp_path / "fresh")
+        for name in ("repro.sh", "rerun.sh"):
+            done = run_job(fresh, name)
+            assert done.returncode == 1, done.stdout + done.stderr
+        assert run_module("review", "verify", "--rerun", cwd=fresh).returncode == 1
+    finally:
+        hidden.rename(story.inbox)
 
 
 def test_the_same_files_under_other_names_are_nothing_new(story: Story) -> None:

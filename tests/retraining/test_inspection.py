@@ -7,10 +7,19 @@ import pytest
 
 from fashion_mnist.data import idx
 from fashion_mnist.data.idx import Uint8
-from retraining.inspection import NEAR, SHIFTED, distances, inspect
+from retraining import inspection
+from retraining.inspection import NEAR, SHIFTED, Inspection, digests, distances
 from stages.download import HALVES
 
 Pair = tuple[Uint8, Uint8]
+
+TRAIN = "the training set"
+
+
+def inspect(images: Uint8, labels: Uint8, train: Pair, test: Uint8) -> Inspection:
+    """Inspect a delivery where no validation set is held out and nothing else has come."""
+    known = {TRAIN: set(digests(train[0]))}
+    return inspection.inspect(images, labels, train, {"test": test}, known)
 
 
 @pytest.fixture
@@ -43,6 +52,36 @@ def test_images_of_the_test_set_are_a_leak(parts: tuple[Pair, Pair, Uint8]) -> N
     images[[3, 8]] = test[[50, 7]]
     found = inspect(images, labels, train, test)
     assert found.problems == ["images of the test set, a leak: 2 (index 3, 8)"]
+
+
+def test_images_of_the_validation_set_are_a_leak(parts: tuple[Pair, Pair, Uint8]) -> None:
+    """As `split` would refuse them, together with every other delivery."""
+    (images, labels), train, test = parts
+    images = images.copy()
+    images[[3, 8]] = test[[50, 7]]
+    held_out = {"test": test[60:], "validation": test[:60]}
+    found = inspection.inspect(images, labels, train, held_out, {})
+    assert found.problems == ["images of the validation set, a leak: 2 (index 3, 8)"]
+    # Without a sample the validation set is empty.
+    held_out = {"test": test, "validation": test[:0]}
+    found = inspection.inspect(images, labels, train, held_out, {})
+    assert found.problems == ["images of the test set, a leak: 2 (index 3, 8)"]
+
+
+def test_images_of_an_earlier_delivery_are_known(parts: tuple[Pair, Pair, Uint8]) -> None:
+    """The same images in another format have another hash."""
+    (images, labels), train, test = parts
+    known = {TRAIN: set(digests(train[0])), "a.npz": set(digests(images[:60]))}
+    found = inspection.inspect(images[:60], labels[:60], train, {"test": test}, known)
+    assert found.problems == ["all images are in a.npz already"]
+    found = inspection.inspect(images, labels, train, {"test": test}, known)
+    assert found.problems == []
+    assert found.oddities == ["images in a.npz already: 60 (index 0, 1, 2, 3, 4, ...)"]
+    both = np.concatenate([images[:60], train[0][:9]])
+    found = inspection.inspect(
+        both, np.arange(69, dtype=np.uint8) % 10, train, {"test": test}, known
+    )
+    assert found.problems == ["all images are in the training set and a.npz already"]
 
 
 def test_near_duplicates_of_test_images_are_reported(parts: tuple[Pair, Pair, Uint8]) -> None:

@@ -159,6 +159,22 @@ def test_a_delivery_outlives_its_place(
     copy.refuses("download", str(inbox / "new.data"), "FileNotFoundError")
 
 
+def test_two_pairs_with_the_same_labels(
+    copy: Pipeline, tmp_path_factory: pytest.TempPathFactory, new: tuple[Uint8, Uint8]
+) -> None:
+    images, labels = new
+    for day, pictures in (("2026-11-22", images[:5]), ("2026-11-23", images[5:10])):
+        pair = write_pair(tmp_path_factory.mktemp("inbox"), pictures, labels[:5])
+        accept(copy, pair[::-1], day)
+    accepted = copy.params["download"]["deliveries"]
+    hashes = [file["sha256"] for one in accepted for file in one["files"]]
+    assert len(set(hashes)) == 3
+    copy.run_all("download", "split")
+    downloaded = json.loads((copy.folder / "metrics/download.json").read_text())
+    assert len([name for name in downloaded if name.startswith("delivery_")]) == 2
+    assert sets(copy)["train"]["images"][-10:].tobytes() == images[:10].tobytes()
+
+
 def test_a_delivery_that_is_another_one(
     copy: Pipeline, tmp_path_factory: pytest.TempPathFactory, new: tuple[Uint8, Uint8]
 ) -> None:
@@ -186,7 +202,7 @@ def test_deliveries_are_listed_with_care(copy: Pipeline) -> None:
     for deliveries, words in (
         ([{"date": "yesterday", "files": [file]}], "download.deliveries.0.date: got 'yesterday'"),
         ([{"date": "2026-11-22", "files": []}], "download.deliveries.0.files: got []"),
-        ([{"date": "2026-11-22", "files": [file, file]}], "expected each file once, but 000"),
+        ([{"date": "2026-11-22", "files": [file, file]}], "expected each delivery once, but 000"),
         ([{"date": "2026-11-22", "url": "x", "files": [file]}], "deliveries.0.url: unknown key"),
     ):
         copy.set("download.deliveries", deliveries)
