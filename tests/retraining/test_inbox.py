@@ -107,7 +107,7 @@ def test_hashes_are_of_the_content_whatever_its_name_or_compression(
     before = collect()
     for path in filled.glob("*-ubyte"):
         other = filled / path.name.replace("monday", "friday")
-        other.with_name(f"{other.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        other.with_name(f"{other.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
         path.unlink()
     after = collect()
     assert names(after) == ["friday", "tuesday.csv", "wednesday.npz"]
@@ -234,9 +234,9 @@ TABLE = b"label," + b",".join(b"pixel%d" % n for n in range(1, 785)) + b"\n"
     [
         ("a.csv", b"", "empty"),
         ("a.npz", b"", "empty"),
-        ("a.csv.gz", gzip.compress(b""), "empty"),
-        ("a.csv.gz", cut(gzip.compress(TABLE)), "EOFError Compressed file ended"),
-        ("a.csv.gz", gzip.compress(TABLE)[:-8] + bytes(8), "BadGzipFile CRC check failed"),
+        ("a.csv.gz", gzip.compress(b"", mtime=0), "empty"),
+        ("a.csv.gz", cut(gzip.compress(TABLE, mtime=0)), "EOFError Compressed file ended"),
+        ("a.csv.gz", gzip.compress(TABLE, mtime=0)[:-8] + bytes(8), "BadGzipFile CRC check failed"),
         ("a.npz.gz", b"\x1f\x8b\x08" + bytes(90), ""),
         ("A.CSV", b"no,header\n", "line 1: column 1 is 'no', expected 'label'"),
         ("a.csv", TABLE, "no images"),
@@ -250,7 +250,11 @@ TABLE = b"label," + b",".join(b"pixel%d" % n for n in range(1, 785)) + b"\n"
         ("a.npz", archive, "images is not a file in the archive"),
         ("a", IDX3, "a: expected images and labels in IDX files"),
         ("a-images-idx3-ubyte", IDX3 + bytes(4), "expected images and labels in IDX files"),
-        ("a-labels-idx1-ubyte.gz", cut(gzip.compress(IDX3 * 9)), "a-labels-idx1-ubyte.gz: EOF"),
+        (
+            "a-labels-idx1-ubyte.gz",
+            cut(gzip.compress(IDX3 * 9, mtime=0)),
+            "a-labels-idx1-ubyte.gz: EOF",
+        ),
     ],
 )
 def test_a_broken_file_is_refused_by_name_and_spares_the_others(
@@ -290,7 +294,7 @@ def test_half_of_a_pair_is_refused_until_the_other_half_comes(
         "or one .npz or CSV file"
     }
     assert found.deliveries[0].hashes != whole.hashes
-    (filled / "monday-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    (filled / "monday-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels, mtime=0))
     assert collect().deliveries[0].hashes == whole.hashes
 
 
@@ -339,7 +343,7 @@ def test_a_file_that_is_too_long_is_refused(
     size = (filled / "wednesday.npz").stat().st_size
     content = (filled / "tuesday.csv").read_bytes()
     (filled / "tuesday.csv").unlink()
-    (filled / "tuesday.csv.gz").write_bytes(gzip.compress(content + b"\n" * size))
+    (filled / "tuesday.csv.gz").write_bytes(gzip.compress(content + b"\n" * size, mtime=0))
     monkeypatch.setattr(place, "LIMIT", size - 1)
     assert faults(collect()) == {
         "tuesday.csv": f"tuesday.csv.gz: longer than {size - 1} bytes",
@@ -362,11 +366,11 @@ def test_a_name_that_is_no_text_is_shown_and_refused(
 def test_a_file_twice_is_one_delivery(filled: Path, collect: Callable[..., Found]) -> None:
     content = (filled / "wednesday.npz").read_bytes()
     (filled / "wednesday (1).npz").write_bytes(content)
-    (filled / "wednesday.npz.gz").write_bytes(gzip.compress(content))
+    (filled / "wednesday.npz.gz").write_bytes(gzip.compress(content, mtime=0))
     (filled / "day1").mkdir()
     (filled / "day1/other").write_bytes(content)
     for path in list(filled.glob("monday-*")):
-        (filled / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        (filled / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
         (filled / f"{path.name} (1)").write_bytes(path.read_bytes())
     found = collect()
     assert faults(found) == {}
