@@ -8,16 +8,40 @@ from typing import Any
 
 from fashion_mnist.errors import InputError
 
-# Inherited from a git hook, these would make git act on the user's repository instead of `cwd`.
-GIT_VARIABLES = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
+# The only variables of git that its commands inherit: how to reach other repositories, and which
+# files configure it. All others, such as GIT_DIR in a hook, would make a command act on the user's
+# repository instead of `cwd`, or depend on the user's editor, templates and identity.
+INHERITED = (
+    "GIT_ALLOW_PROTOCOL",
+    "GIT_ASKPASS",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_KEY_",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_VALUE_",
+    "GIT_CURL_VERBOSE",
+    "GIT_EXEC_PATH",
+    "GIT_HTTP_",
+    "GIT_PROTOCOL",
+    "GIT_PROXY_",
+    "GIT_SSH",
+    "GIT_SSL_",
+    "GIT_TERMINAL_PROMPT",
+    "GIT_TRACE",
 )
+
+# What the user configures for commits by hand must neither stop nor change those of a program.
+SETTINGS = {
+    "commit.cleanup": "whitespace",
+    "commit.gpgSign": "false",
+    "core.hooksPath": os.devnull,
+    "push.followTags": "false",
+    "push.gpgSign": "false",
+    "submodule.recurse": "false",
+    "tag.forceSignAnnotated": "false",
+    "tag.gpgSign": "false",
+}
 
 # The DVC of the Python that runs this, wherever PATH leads.
 DVC = (sys.executable, "-m", "dvc")
@@ -82,8 +106,12 @@ def dvc_output(*arguments: str, cwd: Path) -> str:
 def _start(
     command: tuple[str, ...], cwd: Path, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
+    started = command
+    if command[0] == "git":
+        settings = [word for item in SETTINGS.items() for word in ("-c", "=".join(item))]
+        started = ("git", *settings, *command[1:])
     try:
-        return subprocess.run(command, cwd=cwd, env=_environment(), check=False, **options)
+        return subprocess.run(started, cwd=cwd, env=_environment(), check=False, **options)
     except OSError as error:  # no such program, or no such folder
         raise InputError(f"`{_shown(command)}`: {error.filename}: {error.strerror}") from error
 
@@ -96,7 +124,17 @@ def _shown(command: tuple[str, ...]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    # The commands of stages begin with `python`: it must be the Python that runs this.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    inherited = {name: os.environ[name] for name in os.environ if name not in GIT_VARIABLES}
-    return inherited | {"PATH": path}
+    """Return the environment of a command."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith(INHERITED)
+    }
+    return inherited | {
+        # The commands of stages begin with `python`: it must be the Python that runs this.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        # DVC runs them in this shell; that of a service account may refuse to start.
+        "SHELL": "/bin/sh",
+        # `git status` would write the user's index.
+        "GIT_OPTIONAL_LOCKS": "0",
+    }

@@ -114,8 +114,8 @@ def _run(request: Request, start: Start) -> Outcome:
     new = _gather(request, start)
     if not new:
         return Outcome([])
-    folder = request.root / SCRATCH / "clone"
-    with clones.clone(request.root, start.revision.commit or "", folder):
+    place = request.root / SCRATCH / "clone"
+    with clones.clone(request.root, start.revision.commit or "", place) as folder:
         _restore(request.root, folder, start.revision.name)
         looked = _look(folder, start, new)
         if request.dry_run:
@@ -158,9 +158,6 @@ def _deliveries(request: Request, start: Start) -> list[Delivery]:
 
 def _restore(root: Path, folder: Path, name: str) -> None:
     """Give a clone the remotes and the cache of the repository, and the data of its commit."""
-    local = root / ".dvc/config.local"
-    if local.exists():
-        shutil.copy(local, folder / ".dvc/config.local")
     clones.restore(root, folder)
     dvc("repro", "--pull", dvc_lock.PIPELINE, cwd=folder)
     if not revisions.clean(folder):
@@ -274,9 +271,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _tip_of_main(request: Request) -> Revision:
     if request.remote is None:
-        return revisions.resolve(request.root, "main")
+        return revisions.resolve(request.root, revisions.main(request.root))
     run("git", "fetch", "--quiet", request.remote, cwd=request.root)
-    return revisions.resolve(request.root, f"{request.remote}/main")
+    return revisions.resolve(request.root, f"{request.remote}/{revisions.main(request.root)}")
 
 
 def _load(path: Path) -> tuple[Uint8, Uint8]:
