@@ -43,6 +43,9 @@ SETTINGS = {
     "tag.gpgSign": "false",
 }
 
+# Author of our own commits; the account that pushes them may be another.
+SIGNATURE = ("-c", "user.name=retrain", "-c", "user.email=retrain@localhost")
+
 # The DVC of the Python that runs this, wherever PATH leads.
 DVC = (sys.executable, "-m", "dvc")
 

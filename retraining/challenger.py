@@ -5,10 +5,9 @@ from pathlib import Path
 
 import recipes
 from repository import revisions
-from repository.commands import dvc, run
+from repository.commands import SIGNATURE, dvc, run
 from repository.dvc_lock import PIPELINE
 from repository.revisions import Revision
-from retraining import ledger
 from retraining.candidate import Recipe
 from retraining.inbox import Delivery
 from review import comparison, evidence, spread
@@ -87,4 +86,4 @@ def read(folder: Path) -> Evidence:
 def commit(folder: Path, message: str) -> None:
     """Commit all changes in a clone."""
     run("git", "add", "--all", cwd=folder)
-    run("git", *ledger.SIGNATURE, "commit", "--quiet", "--message", message, cwd=folder)
+    run("git", *SIGNATURE, "commit", "--quiet", "--message", message, cwd=folder)

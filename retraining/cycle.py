@@ -223,9 +223,10 @@ def _propose(
     branch = proposal.commit(request.root, folder, accepted(judged), found)
     text = request.root / SCRATCH / "proposal.md"
     text.write_text(proposal.body(judged, found), encoding="utf-8")
-    opening = proposal.pull_request(branch, found, text)
+    main = revisions.main(request.root)
+    opening = proposal.pull_request(main, branch, found, text)
     if request.remote is None:
-        return branch, proposal.by_hand(folder, branch, opening)
+        return branch, proposal.by_hand(request.root, folder, branch, opening)
     return branch, proposal.publish(request.root, folder, request.remote, branch, opening)
 
 
