@@ -193,7 +193,7 @@ def test_relative_paths_of_dvc_lead_to_the_same_places_in_a_clone(
     YAML().dump({"stages": {"a": stage}}, project / "dvc.yaml")
     (project / "params.yaml").write_text("a: 1\n")
     commands.dvc("remote", "add", level, "--default", "store", "../../store", cwd=project)
-    commands.dvc("config", level, "cache.dir", "../../../cache", cwd=project)
+    commands.dvc("config", level, "cache.dir", "../../cache", cwd=project)
     commands.dvc("repro", "--quiet", cwd=project)
     head = commit(repository)
     place = project / ".dvc/tmp/rerun"
