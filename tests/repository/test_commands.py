@@ -193,3 +193,10 @@ def test_stages_run_in_a_shell_that_starts(tmp_path: Path, monkeypatch: pytest.M
     """A service account often has a shell that only says that the account is not available."""
     monkeypatch.setenv("SHELL", "/bin/false")
     assert commands.output("sh", "-c", 'exec "$SHELL" -c "echo here"', cwd=tmp_path) == "here\n"
+
+
+def test_make_gives_stages_that_shell_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/false")
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f'include {ROOT}/Makefile\nshown:\n\t@$$SHELL -c "echo here"\n')
+    assert run("make", "--file", makefile, "shown", cwd=tmp_path) == "here\n"
