@@ -1,5 +1,6 @@
 """Checks a commit out into a clone, where the pipeline runs without touching the user's files."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,9 @@ def clone(root: Path, commit: str, folder: Path) -> Iterator[Path]:
         _fetch_missing(root, commit)
         _share(root, folder)
         run("git", "checkout", "--quiet", "--detach", commit, cwd=folder)
-        yield folder / revisions.prefix(root)
+        project = folder / revisions.prefix(root)
+        _link_sources(root, project, folder)
+        yield project
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -109,6 +112,37 @@ def _share(root: Path, folder: Path) -> None:
         shutil.copyfile(shallow, inside / "shallow")
     with (inside / "config").open("a", encoding="utf-8") as config:
         config.write(SETTINGS)
+
+
+def _link_sources(root: Path, project: Path, top: Path) -> None:
+    """Link files and folders that `download` reads and git does not track, such as `mydata`.
+
+    Args:
+        root: The project.
+        project: The same folder in a clone.
+        top: Top folder of the clone; what is outside is not linked.
+    """
+    for name in _sources(project):
+        link = Path(os.path.normpath(project / name))
+        if link.is_relative_to(top) and not link.exists() and (root / name).exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to((root / name).resolve())
+            (top / ".git/info").mkdir(exist_ok=True)
+            with (top / ".git/info/exclude").open("a", encoding="utf-8") as exclude:
+                exclude.write(f"/{link.relative_to(top)}\n")
+
+
+def _sources(project: Path) -> list[str]:
+    """Return the paths and URLs that `download` reads; none if params.yaml is not as it expects."""
+    if not (project / revisions.PARAMETERS).exists():
+        return []
+    try:
+        section = revisions.working_tree(project).yaml(revisions.PARAMETERS)["download"]
+        deliveries = section.get("deliveries") or []
+        urls = [file["url"] for delivery in deliveries for file in delivery["files"]]
+        return [str(name) for name in (*section["sources"], *urls)]
+    except (AttributeError, InputError, KeyError, TypeError):
+        return []
 
 
 def _fetch_missing(root: Path, commit: str) -> None:

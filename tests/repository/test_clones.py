@@ -208,3 +208,38 @@ def test_relative_paths_of_dvc_lead_to_the_same_places_in_a_clone(
     assert (tmp_path / "cache/files").exists()
     assert not (project / ".dvc/tmp/store").exists()
     assert run("git", "status", "--porcelain", cwd=repository) == ""
+
+
+@pytest.mark.parametrize("inside", ["", "team/ml"])
+def test_relative_sources_lead_to_the_same_places_in_a_clone(
+    repository: Path, tmp_path: Path, inside: str
+) -> None:
+    project = repository / inside
+    project.mkdir(parents=True, exist_ok=True)
+    deliveries = [{"files": [{"url": "inbox/a.npz"}, {"url": "s3://bucket/b.npz"}]}]
+    sources = ["my data/mnist", "absent", "https://example.org/x", str(tmp_path), "value.txt"]
+    content = {"download": {"sources": sources, "deliveries": deliveries}}
+    YAML().dump(content, project / "params.yaml")
+    (project / "value.txt").write_text("2")
+    head = commit(repository)
+    for name in ("my data/mnist/a.gz", "inbox/a.npz"):
+        (project / name).parent.mkdir(parents=True)
+        (project / name).write_text(name)
+    with clones.clone(project, head, project / ".dvc/tmp/rerun") as folder:
+        assert (folder / "my data/mnist/a.gz").read_text() == "my data/mnist/a.gz"
+        assert (folder / "inbox/a.npz").read_text() == "inbox/a.npz"
+        assert not (folder / "value.txt").is_symlink()
+        assert run("git", "status", "--porcelain", cwd=folder) == ""
+    # The clone is gone, what it linked is not.
+    assert (project / "my data/mnist/a.gz").exists()
+    assert (project / "inbox/a.npz").exists()
+
+
+@pytest.mark.parametrize("text", ["download: 3\n", "download: {sources: 3}\n", "a: [\n", "3\n"])
+def test_parameters_that_are_damaged_do_not_stop_a_clone(
+    repository: Path, tmp_path: Path, text: str
+) -> None:
+    (repository / "params.yaml").write_text(text)
+    head = commit(repository)
+    with clones.clone(repository, head, tmp_path / "clone") as folder:
+        assert (folder / "params.yaml").read_text() == text
