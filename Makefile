@@ -3,7 +3,8 @@ PYTHON ?= python3
 READER ?= params
 FUZZ_SECONDS ?= 600
 
-SHELL := bash
+# Exported, since DVC runs stages in it; the shell of a service account may not start.
+export SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 # The stages of dvc.yaml call `python` and mean the one with the locked dependencies.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

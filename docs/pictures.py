@@ -116,7 +116,8 @@ def shrink(source: Path, path: Path) -> None:
 
 
 def _draw_overview(path: Path) -> None:
-    predictions = pd.read_csv("metrics/predictions.csv")
+    texts = {"label": str, "prediction": str}
+    predictions = pd.read_csv("metrics/predictions.csv", dtype=texts, na_filter=False)
     with np.load("data/split/test.npz", allow_pickle=False) as archive:
         images, index = archive["images"], archive["index"]
     if index.tolist() != predictions["index"].tolist():

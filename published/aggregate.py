@@ -76,7 +76,12 @@ def tabulate(systems: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 def gather(folder: Path, systems: list[str], name: str) -> pd.DataFrame:
     """Return table `name` of all systems as one, with a first column `system`."""
-    tables = [(system, pd.read_csv(folder / system / f"{name}.csv")) for system in systems]
+    # A class may be called "0" or "null".
+    texts = dict.fromkeys(("class", "label", "prediction"), str)
+    tables = [
+        (system, pd.read_csv(folder / system / f"{name}.csv", dtype=texts, na_filter=False))
+        for system in systems
+    ]
     for system, table in tables:
         table.insert(0, "system", system)
     return pd.concat([table for _, table in tables], ignore_index=True)

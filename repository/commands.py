@@ -8,31 +8,43 @@ from typing import Any
 
 from fashion_mnist.errors import InputError
 
-# Inherited from a git hook, these would make git act on the user's repository instead of `cwd`.
-GIT_VARIABLES = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
+# The only variables of git that its commands inherit: how to reach other repositories, and which
+# files configure it. All others, such as GIT_DIR in a hook, would make a command act on the user's
+# repository instead of `cwd`, or depend on the user's editor, templates and identity.
+INHERITED = (
+    "GIT_ALLOW_PROTOCOL",
+    "GIT_ASKPASS",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_KEY_",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_VALUE_",
+    "GIT_CURL_VERBOSE",
+    "GIT_EXEC_PATH",
+    "GIT_HTTP_",
+    "GIT_PROTOCOL",
+    "GIT_PROXY_",
+    "GIT_SSH",
+    "GIT_SSL_",
+    "GIT_TERMINAL_PROMPT",
+    "GIT_TRACE",
 )
 
-# Our commits, tags and clones depend on nobody's signing key, hooks, editor, templates or ignore
-# list.
-GIT_SETTINGS = {
-    "commit.gpgSign": "false",
-    "tag.gpgSign": "false",
-    "tag.forceSignAnnotated": "false",
-    "push.gpgSign": "false",
-    "core.hooksPath": os.devnull,
-    "core.excludesFile": os.devnull,
+# What the user configures for commits by hand must neither stop nor change those of a program.
+SETTINGS = {
     "commit.cleanup": "whitespace",
-    "commit.template": "",
-    "commit.verbose": "false",
+    "commit.gpgSign": "false",
+    "core.hooksPath": os.devnull,
+    "push.followTags": "false",
+    "push.gpgSign": "false",
+    "submodule.recurse": "false",
+    "tag.forceSignAnnotated": "false",
+    "tag.gpgSign": "false",
 }
-GIT_ENVIRONMENT = {"GIT_EDITOR": "true", "GIT_TEMPLATE_DIR": ""}
+
+# Author of our own commits; the account that pushes them may be another.
+SIGNATURE = ("-c", "user.name=retrain", "-c", "user.email=retrain@localhost")
 
 # The DVC of the Python that runs this, wherever PATH leads.
 DVC = (sys.executable, "-m", "dvc")
@@ -97,8 +109,12 @@ def dvc_output(*arguments: str, cwd: Path) -> str:
 def _start(
     command: tuple[str, ...], cwd: Path, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
+    started = command
+    if command[0] == "git":
+        settings = [word for item in SETTINGS.items() for word in ("-c", "=".join(item))]
+        started = ("git", *settings, *command[1:])
     try:
-        return subprocess.run(command, cwd=cwd, env=_environment(), check=False, **options)
+        return subprocess.run(started, cwd=cwd, env=_environment(), check=False, **options)
     except OSError as error:  # no such program, or no such folder
         raise InputError(f"`{_shown(command)}`: {error.filename}: {error.strerror}") from error
 
@@ -111,16 +127,17 @@ def _shown(command: tuple[str, ...]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    # The commands of stages begin with `python`: it must be the Python that runs this.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    inherited = {name: os.environ[name] for name in os.environ if name not in GIT_VARIABLES}
-    return inherited | GIT_ENVIRONMENT | _git_settings() | {"PATH": path}
-
-
-def _git_settings() -> dict[str, str]:
-    """Return GIT_SETTINGS as variables that git reads, after those of the environment."""
-    first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-    variables = {"GIT_CONFIG_COUNT": str(first + len(GIT_SETTINGS))}
-    for number, (key, value) in enumerate(GIT_SETTINGS.items(), first):
-        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return variables
+    """Return the environment of a command."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith(INHERITED)
+    }
+    return inherited | {
+        # The commands of stages begin with `python`: it must be the Python that runs this.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        # DVC runs them in this shell; that of a service account may refuse to start.
+        "SHELL": "/bin/sh",
+        # `git status` would write the user's index.
+        "GIT_OPTIONAL_LOCKS": "0",
+    }

@@ -10,7 +10,6 @@ Stages = Mapping[str, Any]  # section `stages` of a dvc.lock
 
 PIPELINE = "dvc.yaml"
 LOCK = "dvc.lock"
-PUBLISHED = "published"  # a DVC project inside the main one
 MODEL = "data/model/model.keras"
 
 

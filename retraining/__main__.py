@@ -118,14 +118,14 @@ def _retrain(args: argparse.Namespace) -> int:
             raise ModuleNotFoundError(name=name)
 
     from repository import revisions
-    from retraining import cycle, proposal
+    from retraining import cycle
     from retraining.candidate import Recipe, accepted
 
     root = revisions.root(Path())
     outcome = cycle.retrain(
         cycle.Request(
             root,
-            remote=proposal.remote(root) if args.push else None,
+            remote=revisions.remote(root) if args.push else None,
             inbox=args.inbox,
             recipe=Recipe(args.recipe, args.seeds or SEEDS) if args.recipe else None,
             dry_run=args.dry_run,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import recipes
 from repository import revisions
-from repository.commands import dvc, run
+from repository.commands import SIGNATURE, dvc, run
 from repository.deliveries import FOLDER
 from repository.dvc_lock import PIPELINE
 from repository.revisions import Revision
-from retraining import ledger, listing
+from retraining import listing
 from retraining.candidate import Recipe
 from retraining.inbox import Delivery
 from review import comparison, evidence, spread
@@ -94,4 +94,4 @@ def read(folder: Path) -> Evidence:
 def commit(folder: Path, message: str) -> None:
     """Commit all changes in a clone."""
     run("git", "add", "--all", cwd=folder)
-    run("git", *ledger.SIGNATURE, "commit", "--quiet", "--message", message, cwd=folder)
+    run("git", *SIGNATURE, "commit", "--quiet", "--message", message, cwd=folder)

@@ -122,8 +122,8 @@ def _run(request: Request, start: Start) -> Outcome:
     new = _gather(request, start)
     if not new:
         return Outcome([])
-    folder = request.root / SCRATCH / "clone"
-    with clones.clone(request.root, start.revision.commit or "", folder):
+    place = request.root / SCRATCH / "clone"
+    with clones.clone(request.root, start.revision.commit or "", place) as folder:
         _restore(request.root, folder, start)
         looked = _look(folder, start, new)
         if request.dry_run:
@@ -172,9 +172,6 @@ def _restore(root: Path, folder: Path, start: Start) -> None:
     Raises:
         InputError: Data of a delivery in main cannot be reached, or main is not reproduced.
     """
-    local = root / ".dvc/config.local"
-    if local.exists():
-        shutil.copy(local, folder / ".dvc/config.local")
     clones.restore(root, folder)
     if start.champion.parameters["download"].get("deliveries"):
         # Without a remote, or one that has them, there are other places to look.
@@ -261,9 +258,10 @@ def _propose(
         _say(f"warning: {warning}")
     text = request.root / SCRATCH / "proposal.md"
     text.write_text(proposal.body(judged, found, warning), encoding="utf-8")
-    opening = proposal.pull_request(branch, found, text)
+    main = revisions.main(request.root)
+    opening = proposal.pull_request(main, branch, found, text)
     if request.remote is None:
-        return branch, proposal.by_hand(folder, branch, opening)
+        return branch, proposal.by_hand(request.root, folder, branch, opening)
     return branch, proposal.publish(request.root, folder, request.remote, branch, opening)
 
 
@@ -309,9 +307,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _tip_of_main(request: Request) -> Revision:
     if request.remote is None:
-        return revisions.resolve(request.root, "main")
+        return revisions.resolve(request.root, revisions.main(request.root))
     run("git", "fetch", "--quiet", request.remote, cwd=request.root)
-    return revisions.resolve(request.root, f"{request.remote}/main")
+    return revisions.resolve(request.root, f"{request.remote}/{revisions.main(request.root)}")
 
 
 def _load(path: Path) -> tuple[Uint8, Uint8]:

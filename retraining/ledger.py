@@ -9,13 +9,11 @@ from typing import Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from fashion_mnist.errors import InputError
-from repository.commands import git, succeeds
+from repository.commands import SIGNATURE, git, succeeds
 
 BRANCH = "retrain-ledger"
 FILE = "ledger.jsonl"
 REF = f"refs/heads/{BRANCH}"
-# Author of the commits; the account that pushes them may be another.
-SIGNATURE = ("-c", "user.name=retrain", "-c", "user.email=retrain@localhost")
 ATTEMPTS = 5
 
 

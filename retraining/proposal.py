@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from repository import revisions
 from repository.commands import DVC, dvc, git, output, run, succeeds
 from repository.dvc_lock import PIPELINE
 from retraining import challenger
@@ -13,13 +14,6 @@ from retraining.candidate import Candidate, describe
 from retraining.inbox import Delivery
 from review import card, comparison_text
 from review.comparison import Comparison
-
-REMOTE = "origin"
-
-
-def remote(root: Path) -> str | None:
-    """Return the git remote that proposals go to, None if the repository has none."""
-    return REMOTE if REMOTE in git("remote", cwd=root).split() else None
 
 
 def commit(root: Path, folder: Path, chosen: list[Candidate], found: Comparison) -> str:
@@ -42,7 +36,8 @@ def commit(root: Path, folder: Path, chosen: list[Candidate], found: Comparison)
     text = card.render(challenger.read(folder))
     (folder / card.CARD).write_text(text, encoding="utf-8")
     challenger.commit(folder, "\n\n".join([subject, *comparison_text.sentences(found)]))
-    run("git", "fetch", "--quiet", str(folder), f"+HEAD:refs/heads/{branch}", cwd=root)
+    clone = git("rev-parse", "--absolute-git-dir", cwd=folder).rstrip("\n")
+    run("git", "fetch", "--quiet", clone, f"+HEAD:refs/heads/{branch}", cwd=root)
     return branch
 
 
@@ -94,18 +89,18 @@ def is_local(url: str) -> bool:
     return "://" not in url or url.startswith(("file:", "local:"))
 
 
-def pull_request(branch: str, found: Comparison, text: Path) -> list[str]:
-    """Return the command that opens the pull request with the body in the file `text`."""
+def pull_request(main: str, branch: str, found: Comparison, text: Path) -> list[str]:
+    """Return the command that opens the pull request to `main` with the body in the file `text`."""
     title = f"Retrained: {comparison_text.headline(found)}"
-    command = ["gh", "pr", "create", "--base", "main", "--head", branch, "--title", title]
+    command = ["gh", "pr", "create", "--base", main, "--head", branch, "--title", title]
     return [*command, "--body-file", str(text)]
 
 
-def by_hand(folder: Path, branch: str, opening: list[str]) -> tuple[str, ...]:
+def by_hand(root: Path, folder: Path, branch: str, opening: list[str]) -> tuple[str, ...]:
     """Return the commands that publish a branch which stays here."""
     # The branch is not checked out.
     data = ["dvc push --all-branches"] if _has_store(folder) else []
-    return (*data, f"git push {REMOTE} {branch}", shlex.join(opening))
+    return (*data, f"git push {revisions.remote(root) or 'origin'} {branch}", shlex.join(opening))
 
 
 def publish(

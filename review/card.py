@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,21 @@ from ruamel.yaml import YAML
 from statsmodels.stats.proportion import proportion_confint
 
 from fashion_mnist import files
-from fashion_mnist.dataset import HALVES, KEYS, NAMES
+from fashion_mnist.dataset import HALVES
+from fashion_mnist.errors import InputError
 from repository import dvc_lock, revisions
 from review import evidence, spread
 from review.evidence import Evidence
 
 CARD = "metrics/model_card.md"
 TEMPLATE = Path(__file__).with_name("card.md")
+# SHA-256 of the release's files. Of other images, nothing is known but what the metrics say.
+FASHION_MNIST = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
 
 
 def render(side: Evidence) -> str:
@@ -30,7 +39,9 @@ def render(side: Evidence) -> str:
         side.revision.json(f"metrics/{name}.json")
         for name in ("download", "split", "train", "evaluate")
     )
-    classes = [_row(side, label, evaluate["classes"][key]) for label, key in enumerate(KEYS)]
+    scores = evaluate["classes"]
+    classes = [_row(side, label, scores[key]) for label, key in enumerate(side.classes)]
+    released = _released(side, download)
     # Markdown, not HTML, and its values come from files that were checked.
     environment = jinja2.Environment(  # noqa: S701
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True
@@ -43,12 +54,31 @@ def render(side: Evidence) -> str:
         cost=train,
         sets=split,
         deliveries={name: found for name, found in download.items() if name not in HALVES},
+        fashion=released == FASHION_MNIST,
+        released=released,
+        side=download["train"],
         classes=classes,
         worst=min(classes, key=lambda row: float(row["recall"])),
         spread=spread.own(side),
         recipe=_yaml({"train": dict(side.parameters["train"])}),
         percent=lambda share: f"{share:.2%}",
     )
+
+
+def _released(side: Evidence, download: dict[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of each file of the release that the model was trained and scored on.
+
+    Raises:
+        InputError: metrics/download.json lacks them, or the size of the images.
+    """
+    try:
+        int(download["train"]["rows"]), int(download["train"]["columns"])
+        return {name: sha for half in HALVES for name, sha in download[half]["sha256"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{side.revision.name}: metrics/download.json: expected rows, columns and sha256 of "
+            f"{' and '.join(HALVES)}, but there is no {error}"
+        ) from error
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,16 +106,22 @@ def _row(side: Evidence, label: int, scores: dict[str, Any]) -> dict[str, Any]:
         int(side.answers.right[images].sum()), int(images.sum()), method="wilson"
     )
     wrong = side.answers.predictions[images & ~side.answers.right]
-    counts = np.bincount(wrong, minlength=len(KEYS))
+    names = [_escaped(name) for name in side.classes.values()]
+    counts = np.bincount(wrong, minlength=len(names))
     most = int(counts.argmax())
-    confused_with = f"{NAMES[most]} ({counts[most]})" if counts[most] else ""
+    confused_with = f"{names[most]} ({counts[most]})" if counts[most] else ""
     return {
-        "name": NAMES[label],
+        "name": names[label],
         "low": low,
         "high": high,
         "confused_with": confused_with,
         **scores,
     }
+
+
+def _escaped(name: str) -> str:
+    """Return the name of a class as Markdown that shows it in a table."""
+    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", name)
 
 
 def _yaml(content: dict[str, Any]) -> str:

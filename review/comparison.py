@@ -5,7 +5,6 @@
 
 from typing import Literal
 
-from fashion_mnist.dataset import KEYS
 from review import changes, rules, spread, statistics
 from review.changes import ChangedParameter, ChangedStage
 from review.evidence import Evidence, recalls, same_test_set
@@ -42,6 +41,8 @@ class Metric(JsonResult):
 class ClassRecall(JsonResult):
     """Recall of a class with McNemar's exact test; p is corrected for all classes (Holm)."""
 
+    name: str
+    """Name of the class, for people."""
     before: float
     after: float
     difference: float
@@ -95,6 +96,7 @@ class Comparison(JsonResult):
     metrics: dict[str, Metric]
     """Metrics by file and keys, such as `evaluate.macro_f1`."""
     classes: dict[str, ClassRecall]
+    """Recall by key of the class."""
     parameters: dict[str, ChangedParameter]
     """Parameters that differ, by path."""
     stages: dict[str, ChangedStage]
@@ -107,7 +109,7 @@ def compare(base: Evidence, head: Evidence) -> Comparison:
     """Compare two revisions by the rules of the newer one.
 
     Raises:
-        InputError: The test sets differ, or the rules are missing or invalid.
+        InputError: The classes or the test sets differ, or the rules are missing or invalid.
     """
     limits = rules.read(head.parameters, head.revision.name)
     same_test_set(base, head)
@@ -181,7 +183,7 @@ def judge(
 
 def _bootstrap(base: Evidence, head: Evidence, level: float) -> dict[str, Interval]:
     bins = base.bins, head.bins
-    found = statistics.bootstrap(base.answers, head.answers, bins, len(KEYS), level)
+    found = statistics.bootstrap(base.answers, head.answers, bins, len(head.classes), level)
     return {f"evaluate.{name}": interval for name, interval in found.items()}
 
 
@@ -201,10 +203,14 @@ def _metrics(
 
 def _classes(base: Evidence, head: Evidence) -> dict[str, ClassRecall]:
     before, after = recalls(base.answers), recalls(head.answers)
-    tests = statistics.by_class(base.answers, head.answers, len(KEYS))
+    tests = statistics.by_class(base.answers, head.answers, len(head.classes))
     return {
-        key: ClassRecall(before=old, after=new, difference=new - old, **test.model_dump())
-        for key, old, new, test in zip(KEYS, before, after, tests, strict=True)
+        key: ClassRecall(
+            name=name, before=old, after=new, difference=new - old, **test.model_dump()
+        )
+        for (key, name), old, new, test in zip(
+            head.classes.items(), before, after, tests, strict=True
+        )
     }
 
 

@@ -8,8 +8,8 @@ import json
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from fashion_mnist.dataset import KEYS, NAMES
 from fashion_mnist.errors import InputError
 from review import arguments
 from review.comparison import ACCURACY, Comparison, Metric, compare
@@ -123,10 +123,9 @@ def metrics(found: Comparison) -> Rows:
 
 def classes(found: Comparison) -> Rows:
     """Return recall by class: name, before, after, change, fixed, broken, corrected p."""
-    names = dict(zip(KEYS, NAMES, strict=True))
     return [
         [
-            names[key],
+            item.name,
             number(item.before),
             number(item.after),
             f"{item.difference:+.4f}",
@@ -134,7 +133,7 @@ def classes(found: Comparison) -> Rows:
             str(item.broken),
             f"{item.p:.3g}",
         ]
-        for key, item in found.classes.items()
+        for item in found.classes.values()
     ]
 
 
@@ -151,10 +150,11 @@ def tables(found: Comparison) -> list[tuple[str, list[str], Rows]]:
 def terminal(found: Comparison, console: Console) -> None:
     """Print the comparison in colour, as wide as the terminal."""
     colour = {"better": "green", "worse": "red"}.get(found.verdict, "yellow")
-    console.print(f"{found.base.revision} → {found.head.revision}", highlight=False)
+    # Text: rich would take a class called [red] or :bug: for its own markup.
+    console.print(Text(f"{found.base.revision} → {found.head.revision}"))
     console.print(headline(found), style=f"bold {colour if found.accepted else 'red'}")
     for sentence in sentences(found):
-        console.print(sentence, highlight=False)
+        console.print(Text(sentence))
     for _, header, rows in tables(found):
         table = Table(*header, box=None, header_style="bold", padding=(0, 2, 0, 0))
         for column in table.columns:
@@ -162,7 +162,7 @@ def terminal(found: Comparison, console: Console) -> None:
         for column in table.columns[1:]:
             column.justify = "left" if header is CHANGED else "right"
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         console.print()
         console.print(table)
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fashion_mnist.dataset import KEYS
 from fashion_mnist.errors import InputError
 from repository import dvc_lock
 from repository.revisions import Revision
@@ -17,6 +16,7 @@ from review.statistics import Answers
 
 TEST_SET = "data/split/test.npz"
 PREDICTIONS = "metrics/predictions.csv"
+CLASSES = "metrics/classes.csv"
 SCORES = "metrics/evaluate.json"
 SPREAD = "metrics/spread.json"
 COLUMNS = ["index", "label", "prediction", "confidence", "label_probability", "loss"]
@@ -30,6 +30,9 @@ TOLERANCES = {"loss": 1e-3, "expected_calibration_error": 1e-3}
 class Evidence(NamedTuple):
     """A revision's parameters, section `stages` of dvc.lock, metrics and answers.
 
+    classes:
+        Name of each class by its key, in label order: those of the metrics, since other revisions
+        may have other data.
     metrics:
         Every number in metrics/*.json by file and keys: `train.parameters.total`.
     bins:
@@ -41,6 +44,7 @@ class Evidence(NamedTuple):
     revision: Revision
     parameters: dict[str, Any]
     lock: dict[str, Any]
+    classes: dict[str, str]
     metrics: dict[str, float]
     bins: int
     places: NDArray[np.int64]
@@ -66,15 +70,16 @@ def gather(revision: Revision) -> Evidence:
     for path in revision.files("metrics"):
         if path.endswith(".json") and path != SPREAD:
             metrics |= _numbers(revision, path)
-    places, answers = _answers(revision)
+    classes = _classes(revision)
+    places, answers = _answers(revision, list(classes))
     try:
         bins = int(parameters["evaluate"]["bins"])
     except (KeyError, TypeError, ValueError):
         bins = 0
     if bins < 1:
         raise InputError(f"{revision.name}: params.yaml: evaluate.bins: expected 1 or more")
-    _check_scores(revision, answers, bins, metrics)
-    return Evidence(revision, parameters, lock, metrics, bins, places, answers)
+    _check_scores(revision, list(classes), answers, bins, metrics)
+    return Evidence(revision, parameters, lock, classes, metrics, bins, places, answers)
 
 
 def same_test_set(base: Evidence, head: Evidence) -> None:
@@ -83,6 +88,12 @@ def same_test_set(base: Evidence, head: Evidence) -> None:
     Raises:
         InputError: They were not, or one has no hash of its test set.
     """
+    if list(base.classes) != list(head.classes):
+        before, after = (", ".join(side.classes) for side in (base, head))
+        raise InputError(
+            f"not comparable: other classes: {before} in {base.revision.name}, "
+            f"{after} in {head.revision.name}"
+        )
     old, new = (_test_set(side) for side in (base, head))
     if old != new:
         raise InputError(
@@ -100,7 +111,12 @@ def same_test_set(base: Evidence, head: Evidence) -> None:
 
 def recalls(answers: Answers) -> list[float]:
     """Return the share of right answers among the images of each class, in label order."""
-    return [float(answers.right[answers.labels == label].mean()) for label in range(len(KEYS))]
+    # Every class has an image.
+    images = np.bincount(answers.labels)
+    shares: list[float] = (
+        np.bincount(answers.labels[answers.right], minlength=len(images)) / images
+    ).tolist()
+    return shares
 
 
 def _numbers(revision: Revision, path: str) -> dict[str, float]:
@@ -109,12 +125,28 @@ def _numbers(revision: Revision, path: str) -> dict[str, float]:
     return {name: leaf for name, leaf in leaves.items() if isinstance(leaf, int | float)}
 
 
-def _answers(revision: Revision) -> tuple[NDArray[np.int64], Answers]:
+def _classes(revision: Revision) -> dict[str, str]:
+    """Return the name of each class by its key, in label order; without a table, the key."""
+    keys = revision.json(SCORES).get("classes")
+    if not isinstance(keys, dict) or not keys:
+        raise InputError(f"{revision.name}: {SCORES} has no classes")
+    if CLASSES not in revision.files("metrics"):
+        return {key: key for key in keys}
+    table = _read_csv(revision, CLASSES, ["class"])
+    if list(table)[:1] != ["class"] or len(table) != len(keys):
+        raise InputError(
+            f"{revision.name}: {CLASSES} has {len(table)} rows and first column "
+            f"{next(iter(table), None)}, expected class and the {len(keys)} classes of {SCORES}"
+        )
+    return dict(zip(keys, table["class"].tolist(), strict=True))
+
+
+def _answers(revision: Revision, keys: list[str]) -> tuple[NDArray[np.int64], Answers]:
     """Return the index of each test image in its source file, (n,), and the answers."""
     table = _table(revision)
     answers = Answers(
-        _labels(revision, table["label"]),
-        _labels(revision, table["prediction"]),
+        _labels(revision, table["label"], keys),
+        _labels(revision, table["prediction"], keys),
         _probabilities(revision, table["confidence"]),
         _losses(revision, table),
     )
@@ -124,10 +156,7 @@ def _answers(revision: Revision) -> tuple[NDArray[np.int64], Answers]:
 
 
 def _table(revision: Revision) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(io.StringIO(revision.read(PREDICTIONS)))
-    except ValueError as error:
-        raise InputError(f"{revision.name}: {PREDICTIONS} is not CSV: {error}") from error
+    table = _read_csv(revision, PREDICTIONS, ["label", "prediction"])
     if list(table) not in (COLUMNS, COLUMNS[:-1]):
         raise InputError(
             f"{revision.name}: {PREDICTIONS} has columns {', '.join(map(str, table))}, "
@@ -136,14 +165,23 @@ def _table(revision: Revision) -> pd.DataFrame:
     return table
 
 
-def _labels(revision: Revision, column: "pd.Series[Any]") -> NDArray[np.int64]:
+def _read_csv(revision: Revision, path: str, texts: list[str]) -> pd.DataFrame:
+    """Return a table; columns `texts` are text, also where a class is called 1e3 or null."""
+    types = dict.fromkeys(texts, str)
+    try:
+        return pd.read_csv(io.StringIO(revision.read(path)), dtype=types, na_filter=False)
+    except ValueError as error:
+        raise InputError(f"{revision.name}: {path} is not CSV: {error}") from error
+
+
+def _labels(revision: Revision, column: "pd.Series[Any]", keys: list[str]) -> NDArray[np.int64]:
     """Return a column of class keys as labels, (n,)."""
-    labels = column.map({key: label for label, key in enumerate(KEYS)})
+    labels = column.map({key: label for label, key in enumerate(keys)})
     if labels.isna().any():
         row = int(labels.isna().argmax())
         raise InputError(
             f"{revision.name}: {PREDICTIONS} line {row + 2}: {column.name} is {column[row]}, "
-            f"expected one of {', '.join(KEYS)}"
+            f"expected one of {', '.join(keys)}"
         )
     return labels.to_numpy().astype(np.int64)
 
@@ -175,15 +213,15 @@ def _losses(revision: Revision, table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _check_scores(
-    revision: Revision, answers: Answers, bins: int, metrics: dict[str, float]
+    revision: Revision, keys: list[str], answers: Answers, bins: int, metrics: dict[str, float]
 ) -> None:
-    absent = [key for label, key in enumerate(KEYS) if label not in answers.labels]
+    absent = [key for label, key in enumerate(keys) if label not in answers.labels]
     if absent:
         raise InputError(f"{revision.name}: {PREDICTIONS} has no image of class {absent[0]}")
     found = {"images": len(answers.labels), "accuracy": float(answers.right.mean())}
-    for key, recall in zip(KEYS, recalls(answers), strict=True):
+    for key, recall in zip(keys, recalls(answers), strict=True):
         found[f"classes.{key}.recall"] = recall
-    found |= statistics.scores(answers, bins, len(KEYS))
+    found |= statistics.scores(answers, bins, len(keys))
     for name, value in found.items():
         stated = metrics.get(f"evaluate.{name}")
         if stated is None:

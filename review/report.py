@@ -17,7 +17,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from fashion_mnist import files
 from fashion_mnist.data import idx
-from fashion_mnist.dataset import KEYS, NAMES
 from fashion_mnist.errors import InputError
 from repository.revisions import Revision
 from review import arguments, comparison, comparison_text
@@ -73,15 +72,16 @@ class Matrix(NamedTuple):
 
 
 def confusion(answers: Answers) -> NDArray[np.int64]:
-    """Return the count of each pair of actual and predicted class, (10, 10) int64."""
-    cells = answers.labels * len(KEYS) + answers.predictions
-    return np.bincount(cells, minlength=len(KEYS) ** 2).reshape(len(KEYS), len(KEYS))
+    """Return the count of each pair of actual and predicted class, (classes, classes) int64."""
+    classes = int(answers.labels.max()) + 1  # every class has an image
+    cells = answers.labels * classes + answers.predictions
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
 def matrices(base: Evidence, head: Evidence) -> list[Matrix]:
     """Return both confusion matrices and their difference."""
     before, after = confusion(base.answers), confusion(head.answers)
-    good = np.where(np.eye(len(KEYS), dtype=bool), 1, -1)
+    good = np.where(np.eye(len(before), dtype=bool), 1, -1)
     support = before.sum(axis=1, keepdims=True)
     change = after - before
     # The square root makes small counts visible.
@@ -106,9 +106,9 @@ def pictures(base: Evidence, head: Evidence, images: idx.Uint8 | None) -> list[P
     Args:
         base: The older revision.
         head: The newer revision, scored on the same images.
-        images: Images of the source file of the test set, (n, 28, 28) uint8; None without it.
+        images: Images of the source file of the test set, (n, height, width) uint8, if present.
     """
-    old, new = base.answers, head.answers
+    old, new, names = base.answers, head.answers, list(head.classes.values())
     rows = np.flatnonzero(old.predictions != new.predictions)
     rows = rows[np.argsort(-new.confidence[rows], kind="stable")]
     found = []
@@ -118,9 +118,9 @@ def pictures(base: Evidence, head: Evidence, images: idx.Uint8 | None) -> list[P
         found.append(
             Picture(
                 kind,
-                NAMES[new.labels[row]],
-                NAMES[old.predictions[row]],
-                NAMES[new.predictions[row]],
+                names[new.labels[row]],
+                names[old.predictions[row]],
+                names[new.predictions[row]],
                 (float(old.confidence[row]), float(new.confidence[row])),
                 place,
                 None if images is None else _uri(images[place]),
@@ -130,7 +130,7 @@ def pictures(base: Evidence, head: Evidence, images: idx.Uint8 | None) -> list[P
 
 
 def raw_images(head: Evidence) -> idx.Uint8:
-    """Return the images of the source file of the test set, (n, 28, 28) uint8.
+    """Return the images of the source file of the test set, (n, height, width) uint8.
 
     Raises:
         InputError: The file is missing, or is not the one that the revision was made with.
@@ -199,13 +199,14 @@ def recall_chart(base: Evidence, head: Evidence, colour: alt.Color) -> alt.Layer
         counts = confusion(side.answers)
         right, images = np.diag(counts), counts.sum(axis=1)
         low, high = proportion_confint(right, images, method="wilson")
+        names = side.classes.values()
         rows += [
             {"revision": side.revision.name, "class": name, "recall": r, "low": a, "high": b}
-            for name, r, a, b in zip(NAMES, right / images, low, high, strict=True)
+            for name, r, a, b in zip(names, right / images, low, high, strict=True)
         ]
     numbers = [alt.Tooltip(name, format=".4f") for name in ("recall", "low", "high")]
     shared = alt.Chart(pd.DataFrame(rows)).encode(
-        alt.Y("class:N", sort=list(NAMES), title=None),
+        alt.Y("class:N", sort=list(head.classes.values()), title=None),
         alt.YOffset("revision:N", sort=[base.revision.name, head.revision.name]),
         colour,
         tooltip=["revision", "class", *numbers],
@@ -261,7 +262,7 @@ def render(base: Evidence, head: Evidence, found: Comparison) -> str:
         tables=comparison_text.tables(found),
         charts=charts(base, head),
         matrices=matrices(base, head),
-        names=NAMES,
+        names=list(head.classes.values()),
         pictures=pictures(base, head, images),
         missing=missing,
         library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),

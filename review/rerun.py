@@ -14,8 +14,8 @@ from rich.text import Text
 from fashion_mnist.errors import InputError
 from repository import clones, deliveries, dvc_lock, revisions
 from repository.commands import dvc
-from repository.dvc_lock import PIPELINE, PUBLISHED, Stages
-from repository.revisions import Revision
+from repository.dvc_lock import PIPELINE, Stages
+from repository.revisions import PUBLISHED, Revision
 from review import machine, output_list
 from review.json_result import JsonResult
 from review.machine import Machine
@@ -86,8 +86,7 @@ def rerun(root: Path, names: list[str], published: bool = False) -> Rerun:
     committed = dvc_lock.stages(head)
     dvc_lock.check_names(names, committed)
     here, recorded = machine.here(), machine.recorded(root)
-    clone = root / FOLDER
-    with clones.clone(root, commit, clone):
+    with clones.clone(root, commit, root / FOLDER) as clone:
         deliveries.fetch(root, clone, commit)
         _run(clone, names, published)
         made = revisions.working_tree(clone / project, "rerun")
@@ -191,7 +190,10 @@ def terminal(found: Rerun, console: Console, everything: bool = False) -> None:
 def _run(clone: Path, names: list[str], published: bool) -> None:
     """Run stages in a clone, and the stages that they depend on, ignoring DVC's run cache."""
     repro = ("repro", "--force", "--no-run-cache")
+    # The repository's settings may name another cache, relative to the repository or not.
+    clones.own_cache(clone)
     if published:
+        clones.own_cache(clone / PUBLISHED)
         # Its stages start from what the main pipeline downloads.
         dvc(*repro, "download", cwd=clone)
     dvc(*repro, *(names or [PIPELINE]), cwd=clone / PUBLISHED if published else clone)

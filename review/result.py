@@ -35,7 +35,8 @@ def line(root: Path) -> str:
     head = revisions.resolve(root, "HEAD")
     if SCORES not in head.files(METRICS):
         return f"{reached}, not committed yet"
-    differing = git("diff", "--name-only", "HEAD", "--", METRICS, cwd=root).splitlines()
+    listed = git("diff", "-z", "--name-only", "--relative", "HEAD", "--", METRICS, cwd=root)
+    differing = listed.split("\0")[:-1]
     if not differing:
         return f"{reached}, as committed"
     committed = f"committed {_percent(head, 'accuracy')}%"

@@ -182,7 +182,7 @@ def train(root: Path, commit: str, seed: int, folder: Path) -> dict[str, float]:
     """Run the pipeline of a commit with a seed of the training, in a clone, and return its scores.
 
     Args:
-        root: Top folder of the repository.
+        root: Top folder of the project.
         commit: Hash of the commit.
         seed: Seed of the training.
         folder: Folder for the clone, removed afterwards.
@@ -190,11 +190,11 @@ def train(root: Path, commit: str, seed: int, folder: Path) -> dict[str, float]:
     Raises:
         InputError: The pipeline failed; its output was printed.
     """
-    with clones.clone(root, commit, folder):
-        clones.restore(root, folder)
-        recipes.rewrite(folder / "params.yaml", {"train": {"seed": seed}})
-        dvc("repro", f"{dvc_lock.PIPELINE}:evaluate", cwd=folder)
-        scores = revisions.working_tree(folder, f"seed {seed}").json(evidence.SCORES)
+    with clones.clone(root, commit, folder) as project:
+        clones.restore(root, project)
+        recipes.rewrite(project / "params.yaml", {"train": {"seed": seed}})
+        dvc("repro", f"{dvc_lock.PIPELINE}:evaluate", cwd=project)
+        scores = revisions.working_tree(project, f"seed {seed}").json(evidence.SCORES)
     return {name: scores[name] for name in SCORES}
 
 

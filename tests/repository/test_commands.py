@@ -1,14 +1,28 @@
 """Commands run where they are told to, and a failure is one line."""
 
-import subprocess
+import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from fashion_mnist.errors import InputError
-from repository import commands
+from repository import clones, commands, dvc_lock, revisions
+from retraining import challenger, ledger, registry
+from retraining.ledger import Entry
 from tests.conftest import AUTHOR, ROOT, run
+
+ENTRY = Entry(
+    when="2026-01-01",
+    delivery="monday",
+    files=["0"],
+    champion="1",
+    decision="refused",
+    why=["blank"],
+    figures={},
+)
 
 
 def test_output_is_standard_output_alone(tmp_path: Path) -> None:
@@ -94,8 +108,95 @@ def test_git_from_a_hook_reads_the_folder_that_it_is_given(
     assert run("git", "ls-files", cwd=other) == ""
 
 
-def test_variables_of_git_that_are_left_out_are_those_that_git_calls_local() -> None:
-    done = subprocess.run(
-        ["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True
+def test_no_variable_that_git_calls_local_is_inherited(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    listed = run("git", "rev-parse", "--local-env-vars", cwd=tmp_path).split()
+    # Those that configure git, which git's own commands pass on.
+    local = {name for name in listed if not name.startswith("GIT_CONFIG")}
+    others = {"GIT_NAMESPACE", "GIT_TEMPLATE_DIR", "GIT_EDITOR", "GIT_QUARANTINE_PATH"}
+    for name in local | others:
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
+    monkeypatch.setenv("GIT_SSH_COMMAND", "ssh -i key")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.worktree")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(tmp_path))
+    script = "import os; print(*sorted(name for name in os.environ if name[:4] == 'GIT_'))"
+    found = commands.output(sys.executable, "-c", script, cwd=tmp_path).split()
+    assert found == [
+        "GIT_CONFIG_COUNT",
+        "GIT_CONFIG_KEY_0",
+        "GIT_CONFIG_VALUE_0",
+        "GIT_OPTIONAL_LOCKS",
+        "GIT_SSH_COMMAND",
+    ]
+    assert revisions.root(repository) == repository
+    assert revisions.clean(repository, ignore="other.txt")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.fixture
+def obstacles(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose user signs without a key, and has hooks, templates and an editor."""
+    hooks = tmp_path / "template/hooks"
+    hooks.mkdir(parents=True)
+    for name in (
+        "pre-commit", "prepare-commit-msg", "commit-msg", "post-commit", "post-checkout",
+        "post-index-change", "reference-transaction", "pre-push", "post-merge",
+    ):  # fmt: skip
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    shutil.copytree(hooks, repository / ".git/hooks", dirs_exist_ok=True)
+    (tmp_path / "gitconfig").write_text(
+        "[commit]\n\tgpgSign = true\n\ttemplate = /absent\n\tcleanup = strip\n"
+        "[tag]\n\tgpgSign = true\n\tforceSignAnnotated = true\n"
+        "[user]\n\tsigningKey = absent\n\tuseConfigOnly = true\n"
+        f"[core]\n\teditor = false\n\tautocrlf = true\n\thooksPath = {hooks}\n"
+        f"\texcludesFile = {tmp_path / 'ignored'}\n"
+        f"[init]\n\ttemplateDir = {tmp_path / 'template'}\n"
+        "[gpg]\n\tprogram = false\n"
+        "[clone]\n\trejectShallow = true\n"
     )
-    assert set(commands.GIT_VARIABLES) <= set(done.stdout.split())
+    (tmp_path / "ignored").write_text("*.txt\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    return repository
+
+
+def test_commits_and_tags_do_not_depend_on_how_the_user_makes_them(
+    obstacles: Path, tmp_path: Path
+) -> None:
+    head = commands.git("rev-parse", "HEAD", cwd=obstacles).strip()
+    with clones.clone(obstacles, head, tmp_path / "clone") as folder:
+        assert (folder / "value.txt").read_bytes() == b"2"
+        (folder / "new.txt").write_bytes(b"a\nb\n")
+        challenger.commit(folder, "subject\n\n# a line that begins with a hash")
+        assert commands.git("show", "HEAD:new.txt", cwd=folder) == "a\nb\n"
+        message = commands.git("log", "-1", "--format=%an: %B", cwd=folder)
+        assert message.strip() == "retrain: subject\n\n# a line that begins with a hash"
+        assert list((folder / ".git").glob("hooks/*")) == []
+    lock = {"stages": {"train": {"outs": [{"path": dvc_lock.MODEL, "md5": "0" * 32}]}}}
+    (obstacles / "dvc.lock").write_text(json.dumps(lock))
+    # The user's own commit is stopped by all of this.
+    assert not commands.succeeds("git", "commit", "--quiet", "--all", "-m", "x", cwd=obstacles)
+    commands.git("add", "dvc.lock", cwd=obstacles)
+    commands.git(*commands.SIGNATURE, "commit", "--quiet", "-m", "lock", cwd=obstacles)
+    assert registry.register(obstacles).startswith("model@v1.0.0: ")
+    assert commands.git("cat-file", "-t", "model@v1.0.0", cwd=obstacles) == "tag\n"
+    ledger.append(obstacles, None, [ENTRY])
+    assert ledger.read(obstacles, None) == [ENTRY]
+
+
+def test_stages_run_in_a_shell_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service account often has a shell that only says that the account is not available."""
+    monkeypatch.setenv("SHELL", "/bin/false")
+    assert commands.output("sh", "-c", 'exec "$SHELL" -c "echo here"', cwd=tmp_path) == "here\n"
+
+
+def test_make_gives_stages_that_shell_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/false")
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f'include {ROOT}/Makefile\nshown:\n\t@$$SHELL -c "echo here"\n')
+    assert run("make", "--file", makefile, "shown", cwd=tmp_path) == "here\n"

@@ -132,5 +132,85 @@ def test_without_main_or_a_common_commit_a_revision_must_be_named(repository: Pa
     with pytest.raises(InputError, match=r"^no commit in common with main$"):
         revisions.base(revisions.head(repository))
     run("git", "branch", "--quiet", "--delete", "--force", "main", cwd=repository)
-    with pytest.raises(InputError, match=r"^no branch main or origin/main to compare with: name"):
+    with pytest.raises(InputError, match=r"^no branch main or master to compare with: name"):
         revisions.base(revisions.head(repository))
+
+
+def test_a_stale_local_main_is_not_the_base(repository: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    run("git", "clone", "--quiet", repository, mine, cwd=tmp_path)
+    (repository / "value.txt").write_text("3")
+    theirs = commit(repository, "theirs")
+    run("git", "fetch", "--quiet", cwd=mine)
+    run("git", "switch", "--quiet", "--create", "change", "origin/main", cwd=mine)
+    (mine / "value.txt").write_text("4")
+    assert revisions.base(revisions.head(mine)).name == f"HEAD {theirs[:7]}"
+    commit(mine)
+    assert revisions.base(revisions.head(mine)).commit == theirs
+    # The other way round: the local main is ahead.
+    run("git", "branch", "--quiet", "--force", "main", "HEAD", cwd=mine)
+    ahead = run("git", "rev-parse", "HEAD", cwd=mine).strip()
+    (mine / "value.txt").write_text("5")
+    commit(mine)
+    assert revisions.base(revisions.head(mine)).commit == ahead
+
+
+@pytest.mark.parametrize("name", ["main", "master", "trunk"])
+@pytest.mark.parametrize("remote", ["origin", "upstream"])
+def test_main_and_its_remote_may_have_other_names(
+    repository: Path, tmp_path: Path, name: str, remote: str
+) -> None:
+    run("git", "branch", "--quiet", "--move", "main", name, cwd=repository)
+    folder = tmp_path / "clone"
+    run("git", "clone", "--quiet", "--origin", remote, repository, folder, cwd=tmp_path)
+    run("git", "switch", "--quiet", "--create", "change", cwd=folder)
+    run("git", "branch", "--quiet", "--delete", name, cwd=folder)
+    (folder / "value.txt").write_text("3")
+    commit(folder)
+    found = revisions.base(revisions.head(folder))
+    assert found.name == f"{name} at {(found.commit or '')[:7]}"
+    assert found.read("value.txt") == "2"
+    assert revisions.main(folder) == name
+    assert revisions.remote(folder) == remote
+
+
+def test_of_several_remotes_origin_counts_or_that_of_main(repository: Path) -> None:
+    assert revisions.remote(repository) is None
+    for name in ("fork", "upstream"):
+        run("git", "remote", "add", name, repository, cwd=repository)
+    assert revisions.remote(repository) is None
+    run("git", "config", "branch.main.remote", "upstream", cwd=repository)
+    assert revisions.remote(repository) == "upstream"
+    run("git", "remote", "add", "origin", repository, cwd=repository)
+    assert revisions.remote(repository) == "origin"
+
+
+def test_a_project_may_be_a_folder_of_a_larger_repository(repository: Path) -> None:
+    project = repository / "team/ml"
+    for folder in (project, project / "published", repository / "other"):
+        folder.mkdir(parents=True)
+        (folder / "params.yaml").write_text("a: 1")
+    (project / "stages").mkdir()
+    for folder in (project, project / "published", project / "stages"):
+        assert revisions.root(folder) == project
+    assert revisions.root(repository / "team") == repository
+    assert revisions.prefix(project) == "team/ml/"
+    commit(repository)
+    assert revisions.resolve(project, "HEAD").yaml("params.yaml") == {"a": 1}
+    # Changes of other folders are another team's.
+    (repository / "other/params.yaml").write_text("a: 2")
+    assert revisions.clean(project)
+    assert not revisions.clean(repository)
+
+
+def test_a_file_is_read_as_it_is_committed(repository: Path) -> None:
+    """`git show` would show what a user's filter makes of it."""
+    (repository / ".gitattributes").write_text("*.txt diff=upper\n")
+    run("git", "config", "diff.upper.textconv", "echo other", cwd=repository)
+    commit(repository)
+    assert revisions.resolve(repository, "HEAD").read("value.txt") == "2"
+    folder = repository / "metrics"
+    folder.mkdir()
+    (folder / "größe.json").write_text("{}")
+    commit(repository)
+    assert revisions.resolve(repository, "HEAD").files("metrics") == ["metrics/größe.json"]

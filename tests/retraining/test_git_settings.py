@@ -117,5 +117,6 @@ def test_settings_of_the_environment_stay(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
     assert commands.git("config", "user.name", cwd=tmp_path) == "Robot\n"
     assert commands.git("config", "commit.gpgSign", cwd=tmp_path) == "false\n"
-    script = "import os; print(os.environ['GIT_EDITOR'])"
-    assert commands.output(sys.executable, "-c", script, cwd=tmp_path) == "true\n"
+    monkeypatch.setenv("GIT_EDITOR", "false")
+    script = "import os; print(os.environ.get('GIT_EDITOR'))"
+    assert commands.output(sys.executable, "-c", script, cwd=tmp_path) == "None\n"

@@ -33,11 +33,11 @@ def test_data_that_no_other_clone_can_get_is_a_warning(folder: Path) -> None:
         assert warning.startswith("There is no default DVC remote: only the machine of this run")
         assert "monday" in warning
     assert proposal.unkept(folder, [candidate("s3://bucket/monday.npz")]) is None
-    assert proposal.by_hand(folder, "new", ["gh"]) == ("git push origin new", "gh")
+    assert proposal.by_hand(folder, folder, "new", ["gh"]) == ("git push origin new", "gh")
     run("dvc", "remote", "add", "--local", "--default", "store", "../store", cwd=folder)
     assert proposal.unkept(folder, [candidate("data/inbox/monday.npz")]) is None
     # The branch is not checked out, so a plain `dvc push` would push the data of another one.
-    assert proposal.by_hand(folder, "new", ["gh"])[0] == "dvc push --all-branches"
+    assert proposal.by_hand(folder, folder, "new", ["gh"])[0] == "dvc push --all-branches"
 
 
 def test_the_text_has_no_path_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

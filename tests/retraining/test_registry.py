@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from repository import dvc_lock, revisions
+from retraining import registry
 from tests.conftest import ROOT, commit, run
 from tests.forked import run_module
 
@@ -70,3 +71,46 @@ def test_the_workflow_pushes_the_tag_of_a_new_model_once(folder: Path, tmp_path:
     assert run("git", "tag", cwd=origin) == "model@v1.0.0\n"
     tagger = run("git", "for-each-ref", "--format=%(taggername)", "refs/tags", cwd=origin)
     assert tagger == "github-actions[bot]\n"
+
+
+@pytest.fixture(params=["", "team/ml"], ids=["top", "inside"])
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A project at the top of a repository or in a folder of it, whose train writes a model."""
+    top = tmp_path / "top"
+    project: Path = top / request.param
+    project.mkdir(parents=True)
+    run("git", "init", "--quiet", "--initial-branch", "main", cwd=top)
+    run("dvc", "init", "--quiet", *(["--subdir"] if request.param else []), cwd=project)
+    (project / "params.yaml").write_text("train: {}\n")
+    (project / "dvc.yaml").write_text(
+        "stages:\n  train:\n"
+        f"    cmd: echo weights >{dvc_lock.MODEL}\n    outs: [{dvc_lock.MODEL}]\n"
+        f"artifacts:\n  model:\n    path: {dvc_lock.MODEL}\n    type: model\n"
+    )
+    (project / dvc_lock.MODEL).parent.mkdir(parents=True)
+    run("dvc", "repro", "--quiet", cwd=project)
+    return project
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_version_comes_from_the_address_of_a_repository(
+    project: Path, tmp_path: Path, committed: bool
+) -> None:
+    store = tmp_path / "store"
+    if not committed and revisions.prefix(project):
+        pytest.skip("DVC does not pass --remote-config on to a project inside a repository")
+    level = [] if committed else ["--local"]
+    run("dvc", "remote", "add", "--quiet", *level, "--default", "store", store, cwd=project)
+    run("dvc", "push", "--quiet", cwd=project)
+    top = revisions.root(project)
+    commit(top, "a model")
+    name = registry.artifact(project)
+    assert registry.register(project).startswith(f"{name.replace(':', '=')}@v1.0.0: push it")
+    origin = tmp_path / "origin.git"
+    run("git", "clone", "--quiet", "--bare", tmp_path / "top", origin, cwd=tmp_path)
+    # The lines of docs/retraining.md.
+    line = f"dvc artifacts get {origin.as_uri()} {name} --rev v1.0.0"
+    if not committed:
+        line += f" --remote store --remote-config url={store}"
+    run(*line.split(), cwd=tmp_path)
+    assert (tmp_path / "model.keras").read_text() == "weights\n"

@@ -123,7 +123,10 @@ def test_each_rule_refuses_just_beyond_its_limit() -> None:
             "train.flops_per_image": Metric(before=10, after=10 * grown, low=None, **same),
         }
         test = {"before": 0.9, "difference": 0.0, "fixed": 0, "broken": 0, "p": 1.0}
-        classes = {key: ClassRecall(after=recall if key == "bag" else 0.9, **test) for key in KEYS}
+        classes = {
+            key: ClassRecall(name=key, after=recall if key == "bag" else 0.9, **test)
+            for key in KEYS
+        }
         found = comparison.judge(limits, metrics, classes, recipes)
         return [(one.rule, one.subject, one.value, one.limit) for one in found]
 

@@ -52,7 +52,7 @@ def test_a_damaged_file_is_named(
     [
         ("params.yaml", "working tree has no params.yaml"),
         ("dvc.lock", "working tree has no dvc.lock"),
-        ("metrics/evaluate.json", "metrics/evaluate.json has no images"),
+        ("metrics/evaluate.json", "working tree has no metrics/evaluate.json"),
         ("metrics/predictions.csv", "working tree has no metrics/predictions.csv"),
     ],
 )

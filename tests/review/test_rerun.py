@@ -105,6 +105,57 @@ def test_a_rerun_needs_a_commit_a_stage_and_a_readable_record(
     assert "docs/machine.json: system: Input should be a valid string" in done.stderr
 
 
+HOOK = """\
+#!/bin/sh
+test -n "$GIT_DIR" || exit 1
+export GIT_WORK_TREE="$PWD" GIT_INDEX_FILE="$GIT_DIR/index" GIT_NAMESPACE=x
+export PYTHONPATH={root} GIT_OBJECT_DIRECTORY={objects} SHELL=/bin/false
+cd team/ml
+{python} -m review verify --json >{found}/verify.json 2>{found}/verify.txt
+{python} -m review verify --rerun --json >{found}/rerun.json 2>{found}/rerun.txt
+"""
+
+
+@pytest.mark.pipeline
+@pytest.mark.slow
+@pytest.mark.parametrize("hook", ["pre-push", "post-checkout"])
+def test_a_hook_of_a_larger_repository_reruns_a_project_in_a_folder(
+    tmp_path: Path, hook: str
+) -> None:
+    """In a linked worktree, git gives its hooks GIT_DIR; the checkout stays as it is."""
+    top, linked = tmp_path / "top", tmp_path / "linked"
+    project = top / "team/ml"
+    project.mkdir(parents=True)
+    run("git", "init", "--quiet", "--initial-branch", "master", cwd=top)
+    run("dvc", "init", "--quiet", "--subdir", cwd=project)
+    run("dvc", "config", "cache.dir", "../../../cache", cwd=project)
+    (project / "params.yaml").write_text("made: {value: 1}\n")
+    command = "dvc stage add --quiet --name made --params made --outs made.txt --run"
+    run(*command.split(), "echo made >made.txt", cwd=project)
+    commit(top)
+    run("git", "worktree", "add", "--quiet", "-b", "side", linked, cwd=top)
+    run("git", "init", "--quiet", "--bare", tmp_path / "origin", cwd=tmp_path)
+    run("git", "remote", "add", "origin", tmp_path / "origin", cwd=top)
+    script = top / ".git/hooks" / hook
+    script.parent.mkdir(exist_ok=True)
+    objects = top / ".git/objects"
+    text = HOOK.format(root=ROOT, objects=objects, python=sys.executable, found=tmp_path)
+    script.write_text(text)
+    script.chmod(0o755)
+    if hook == "pre-push":
+        run("git", "push", "--quiet", "origin", "side", cwd=linked)
+    else:
+        run("git", "switch", "--quiet", "--create", "another", cwd=linked)
+    states = {"verify": "absent", "rerun": "identical"}
+    for name, state in states.items():
+        assert json.loads((tmp_path / f"{name}.json").read_text())["outputs"][0]["state"] == state
+    for folder, branch in ((top, "master"), (linked, "side" if "push" in hook else "another")):
+        assert run("git", "symbolic-ref", "--short", "HEAD", cwd=folder) == f"{branch}\n"
+        assert run("git", "status", "--porcelain", cwd=folder) == ""
+    assert list((linked / "team/ml/.dvc/tmp").glob("*rerun*")) == []
+    assert not (linked / "team/ml/made.txt").exists()
+
+
 # --- which differences are tolerated; nothing runs
 
 
