@@ -258,3 +258,9 @@ def test_the_first_images_as_they_come(copy: Pipeline) -> None:
 def test_stage_refuses_sizes_that_do_not_fit(copy: Pipeline, size: int) -> None:
     copy.set("split.size", size)
     copy.refuses("split", f"split.size: got {size}")
+
+
+def test_a_test_set_without_a_class_is_refused_before_the_training(copy: Pipeline) -> None:
+    copy.params["split"] |= {"sample": "first", "role": "test"}
+    copy.set("split.size", 3)
+    copy.refuses("split", "the test set has no image of class ")
