@@ -123,7 +123,7 @@ def fetch_all(settings: Params, names: list[str], present: Path, folder: Path) -
             with sources.opened(source) as place:
                 while missing:
                     name = missing[0]
-                    _fetch_either(f"{place}/{name}", settings.files[name], folder / name, settings)
+                    _fetch_any(sources.candidates(place, name), name, folder, settings)
                     missing.remove(name)
                     _say(f"{name}: from {source}")
         # Protocols fail in different ways. Whatever the reason, the next source may succeed.
@@ -167,12 +167,15 @@ def _copied(present: Path, pin: Pin, folder: Path) -> bool:
     return True
 
 
-def _fetch_either(url: str, pin: Pin, target: Path, settings: Params) -> None:
-    """Fetch a file that may have the suffix .gz at its source."""
-    try:
-        _fetch(f"{url}.gz", pin, target, settings)
-    except FileNotFoundError:
-        _fetch(url, pin, target, settings)
+def _fetch_any(urls: list[str], name: str, folder: Path, settings: Params) -> None:
+    """Fetch a file from the first place that has it."""
+    for url in urls[:-1]:
+        try:
+            _fetch(url, settings.files[name], folder / name, settings)
+        except FileNotFoundError:
+            continue
+        return
+    _fetch(urls[-1], settings.files[name], folder / name, settings)
 
 
 def _fetch(url: str, pin: Pin, target: Path, settings: Params) -> None:

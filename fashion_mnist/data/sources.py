@@ -7,6 +7,7 @@ plain-http mirror safe.
 import gzip
 import hashlib
 import io
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ from fashion_mnist.errors import InputError
 from fashion_mnist.params import Section
 
 DEBIAN = "debian:"
+SCHEME = re.compile(rf"{DEBIAN}|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 BLOCK = 1 << 18  # bytes
 
 
@@ -40,16 +42,42 @@ def opened(source: str) -> Iterator[str]:
     """Yield the folder or URL that has the files of `source`.
 
     `debian:<package>` is downloaded and unpacked into a temporary folder that is removed when the
-    block ends; any other source is yielded unchanged.
+    block ends; any other source is yielded, its scheme in lower case.
 
     Raises:
         InputError: The package cannot be downloaded.
     """
+    scheme = SCHEME.match(source)
+    if scheme:
+        source = scheme[0].lower() + source.removeprefix(scheme[0])
     if not source.startswith(DEBIAN):
         yield source.rstrip("/")
         return
     with tempfile.TemporaryDirectory(prefix="debian-") as scratch:
         yield str(_debian(source.removeprefix(DEBIAN), Path(scratch)))
+
+
+def candidates(place: str, name: str) -> list[str]:
+    """Return where a file may be: at a URL with or without `.gz`, in a folder under any spelling.
+
+    Only the hash decides about a file's content, so a folder may have `T10K-IMAGES.IDX3-UBYTE` for
+    `t10k-images-idx3-ubyte`.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no such file in it.
+    """
+    if SCHEME.match(place):
+        return [f"{place}/{name}.gz", f"{place}/{name}"]
+    folder = Path(located(place)).expanduser()
+    found = [str(path) for path in folder.iterdir() if _plain(path.name) == _plain(name)]
+    if not found:
+        raise FileNotFoundError(f"no file {name} in it")
+    return sorted(found, reverse=True)
+
+
+def _plain(name: str) -> str:
+    """Return a file's name without case, suffix .gz, and the dots that some releases have."""
+    return name.lower().removesuffix(".gz").replace(".", "-")
 
 
 def fetch(url: str, pin: Pin, target: Path, *, timeout: float, attempts: int) -> None:

@@ -1,6 +1,8 @@
 """Download ends with four verified files, or with one error and no output."""
 
+import gzip
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -138,3 +140,31 @@ def test_help_names_every_input_and_output(pipeline: Pipeline) -> None:
     done = pipeline.run("download")
     assert done.returncode == 0
     assert "folder of the four IDX files" in done.stdout
+
+
+def test_a_folder_may_spell_the_names_in_another_way(pipeline: Pipeline) -> None:
+    """As some releases of MNIST do, and some file systems."""
+    folder = pipeline.folder / "Mine"
+    folder.mkdir()
+    content = {name: gzip.decompress((FIXTURE / f"{name}.gz").read_bytes()) for name in FILES}
+    spelled = [
+        "TRAIN-IMAGES-IDX3-UBYTE",
+        "train-labels.idx1-ubyte",
+        "t10k-images.idx3-ubyte.GZ",
+        "T10K-Labels-idx1-ubyte.gz",
+    ]
+    for name, other in zip(FILES, spelled, strict=True):
+        packed = other.lower().endswith(".gz")
+        (folder / other).write_bytes(gzip.compress(content[name]) if packed else content[name])
+    pipeline.set("download.sources", ["Mine"])
+    pipeline.run_all("download")
+    for name in FILES:
+        assert (pipeline.folder / "data/raw" / name).read_bytes() == content[name]
+    shutil.rmtree(pipeline.folder / "data/raw")
+    (folder / spelled[1]).unlink()
+    pipeline.refuses("download", f"no source has {', '.join(FILES[1:])}: Mine: FileNotFoundError")
+
+
+def test_the_scheme_of_a_source_may_be_in_upper_case(pipeline: Pipeline) -> None:
+    pipeline.set("download.sources", [f"FILE://{FIXTURE}"])
+    pipeline.run_all("download")
