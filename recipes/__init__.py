@@ -8,12 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import new_file
 from fashion_mnist.params import parse
 
 FOLDER = Path(__file__).parent
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null where ruamel writes nothing."""
+
+
+_Representer.add_representer(
+    type(None),
+    lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null"),
+)
 
 
 def names() -> list[str]:
@@ -59,10 +70,7 @@ def rewrite(path: Path, changes: dict[str, Any]) -> None:
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 4096  # breaks no line
-    yaml.representer.add_representer(
-        type(None),
-        lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null"),
-    )
+    yaml.Representer = _Representer
     parameters = parse(path.read_bytes(), str(path), yaml)
     if not isinstance(parameters, dict):
         raise InputError(f"{path}: no sections")

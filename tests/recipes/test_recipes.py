@@ -1,6 +1,7 @@
 """A recipe changes in params.yaml what it names, and nothing else."""
 
 import difflib
+import io
 import itertools
 import shutil
 import sys
@@ -107,6 +108,16 @@ def test_no_change_keeps_every_byte(path: Path) -> None:
     before = path.read_bytes()
     recipes.rewrite(path, {})
     assert path.read_bytes() == before
+
+
+def test_other_yaml_is_written_as_before(path: Path) -> None:
+    """The model card is, in the same process as retraining."""
+    before, after = io.StringIO(), io.StringIO()
+    YAML().dump({"a": None}, before)
+    recipes.rewrite(path, {"train": {"selection": None}})
+    assert "selection: null\n" in path.read_text()
+    YAML().dump({"a": None}, after)
+    assert before.getvalue() == after.getvalue()
 
 
 def test_an_unknown_recipe_is_rejected(
