@@ -33,7 +33,9 @@ def fetch(root: Path, folder: Path, commit: str) -> None:
         UnreachableError: The data of a delivery cannot be reached; nothing is written then.
         InputError: params.yaml is not valid YAML.
     """
-    section = revisions.working_tree(folder).yaml("params.yaml").get("download") or {}
+    if not (folder / revisions.PARAMETERS).exists():
+        return
+    section = revisions.working_tree(folder).yaml(revisions.PARAMETERS).get("download") or {}
     files = [file for item in section.get("deliveries") or [] for file in item["files"]]
     target = folder / FOLDER
     files = [file for file in files if not _is(target / file["sha256"], file)]
