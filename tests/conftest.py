@@ -26,7 +26,7 @@ from xdist.scheduler import LoadScopeScheduling
 from fashion_mnist import determinism
 from fashion_mnist.data.idx import Uint8
 from stages.download import FILES
-from tests.forked import ROOT, python_that_forks, run_module
+from tests.forked import ROOT, THAT_FORKS, python_that_forks, run_module
 
 FIXTURE = Path(__file__).parent / "fixture"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -212,9 +212,8 @@ def kaggle_table(images: Uint8, labels: Uint8) -> pd.DataFrame:
 @pytest.fixture(scope="session", autouse=True)
 def forked_stages(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Let DVC fork its stages, and return the PATH without that."""
-    folder, before = tmp_path_factory.mktemp("bin"), os.environ["PATH"]
-    python_that_forks(folder)
-    os.environ["PATH"] = f"{folder}{os.pathsep}{before}"
+    before = os.environ["PATH"]
+    os.environ |= python_that_forks(tmp_path_factory.mktemp("bin"))
     return before
 
 
@@ -223,6 +222,7 @@ def plain_stages(forked_stages: str) -> Iterator[None]:
     """Let DVC start its stages as it does for users."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", forked_stages)
+        patch.delenv(THAT_FORKS)
         yield
 
 

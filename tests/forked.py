@@ -41,6 +41,7 @@ LIBRARIES = [
     "pytest",  # the main module of this process, which multiprocessing loads in the new one
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
+THAT_FORKS = "PYTHON_THAT_FORKS"  # variable with the path of the program below
 
 
 def _run(
@@ -58,6 +59,8 @@ def _run(
         os.close(file)
     os.environ.clear()
     os.environ.update(environment)
+    # Commands of ours put the folder of this Python first in PATH.
+    sys.executable = environment.get(THAT_FORKS, sys.executable)
     os.chdir(folder)
     sys.path.insert(0, str(folder))
 
@@ -124,10 +127,13 @@ sys.exit(code)
 """
 
 
-def python_that_forks(folder: Path) -> None:
-    """Write a `python` into a folder; `python -m stages.<name>`, as in dvc.yaml, is then forked.
+def python_that_forks(folder: Path) -> dict[str, str]:
+    """Write a `python` that forks `python -m stages.<name>`, as in dvc.yaml, from this process.
 
     A stage ends with the process that asked for it.
+
+    Returns:
+        Variables with which this `python` is used.
     """
     # A path of a socket has at most 107 bytes.
     address = str(Path(tempfile.mkdtemp(prefix="forked-")) / "socket")
@@ -136,6 +142,8 @@ def python_that_forks(folder: Path) -> None:
     program.chmod(0o755)
     server = socketserver.ThreadingUnixStreamServer(address, _Order)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": path, THAT_FORKS: str(program)}
 
 
 class _Order(socketserver.StreamRequestHandler):

@@ -16,11 +16,11 @@ def test_a_link_for_the_raw_data(fresh: Path, tmp_path: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "stale").touch()
     (fresh / "data/raw").symlink_to(elsewhere)
+    run("git", "checkout", "--quiet", "dvc.lock", cwd=fresh)
     assert repro(fresh, "split") == ["download", "split"]
     assert (fresh / "data/raw").is_symlink()
     assert "train-images-idx3-ubyte" in {path.name for path in elsewhere.iterdir()}
     assert not (elsewhere / "stale").exists()
-    repro(fresh)
     assert same_bytes(fresh)
 
 
@@ -36,13 +36,14 @@ def test_a_link_for_all_data_is_refused_before_anything_runs(fresh: Path, tmp_pa
 
 
 def test_outputs_that_are_links_into_the_cache(fresh: Path) -> None:
+    run("git", "checkout", "--quiet", "dvc.lock", cwd=fresh)
     run("dvc", "config", "--local", "cache.type", "symlink", cwd=fresh)
-    repro(fresh)
-    assert (fresh / "data/model/model.keras").is_symlink()
-    assert same_bytes(fresh)
+    repro(fresh, "preprocess")
+    assert (fresh / "data/split/train.npz").is_symlink()
+    assert (fresh / "data/raw/t10k-labels-idx1-ubyte").is_symlink()
     # Stages write new files; what the cache has stays as it is.
-    for stage in ("download", "preprocess", "train"):
-        run("dvc", "repro", "--force", "--single-item", stage, cwd=fresh)
+    run("dvc", "repro", "--force", "preprocess", cwd=fresh)
     assert same_bytes(fresh)
-    run("dvc", "checkout", "--relink", cwd=fresh)
-    assert run("dvc", "status", cwd=fresh) == "Data and pipelines are up to date.\n"
+    stages = ["download", "split", "preprocess"]
+    run("dvc", "checkout", "--relink", *stages, cwd=fresh)
+    assert run("dvc", "status", *stages, cwd=fresh) == "Data and pipelines are up to date.\n"

@@ -199,4 +199,6 @@ def test_make_gives_stages_that_shell_too(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("SHELL", "/bin/false")
     makefile = tmp_path / "Makefile"
     makefile.write_text(f'include {ROOT}/Makefile\nshown:\n\t@$$SHELL -c "echo here"\n')
-    assert run("make", "--file", makefile, "shown", cwd=tmp_path) == "here\n"
+    assert (
+        run("make", "--no-print-directory", "--file", makefile, "shown", cwd=tmp_path) == "here\n"
+    )

@@ -48,6 +48,8 @@ train:
     convolutions:
       - {channels: 32, pool: 2}
       - {channels: 32, pool: 2}
+    dense:
+      - {units: 10, activation: softmax}
 """
 
 
