@@ -69,7 +69,9 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
     names = recipes.names()
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--dry-run", action="store_true", help="only inspect what is new")
+    extent.add_argument(
+        "--dry-run", action="store_true", help="inspect what is new, train on none of it"
+    )
     extent.add_argument(
         "--no-push",
         dest="push",

@@ -120,7 +120,10 @@ class Place:
             if self._is_empty_store():
                 return []
             where = f" at {self.top}" if self.local else ""
-            raise self._error(f"no such folder{where}; create it, or correct the name") from error
+            raise self._error(
+                f"no such folder{where}; create it, name another with --inbox, or "
+                "correct retraining.inbox in main"
+            ) from error
         except Exception as error:
             raise self._error(reason(error)) from error
         if [item["name"] for item in listed if item["type"] != "directory"] == [self.top]:
