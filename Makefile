@@ -47,10 +47,10 @@ rerun: .venv/installed ## run the commit again in a clone and compare every byte
 	.venv/bin/python -m review verify --rerun
 
 ##@ Development
-check: lint ## lint, types and the fast tests (under 3 minutes)
+check: lint ## lint, types and the fast tests (about 5 minutes)
 	.venv/bin/pytest -m "not slow" $(XDIST)
 
-test: lint ## lint, types and all tests (under 20 minutes)
+test: lint ## lint, types and all tests (more than half an hour)
 	.venv/bin/pytest $(XDIST) --durations 20
 
 # tests/conftest.py says which tests share a worker, and in which order they start.
