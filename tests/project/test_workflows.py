@@ -181,7 +181,7 @@ def test_review_exits_as_the_comparison_does(branch: Path) -> None:
     assert not (branch / "review_output/report.html").exists()
 
 
-# Stands in for `gh`: keeps comments in a file and answers as GitHub does.
+# A `gh` for tests: it keeps comments in a file and answers as GitHub does.
 GITHUB = """#!{python}
 import json, pathlib, subprocess, sys
 store = pathlib.Path({store!r})
@@ -251,7 +251,7 @@ def test_the_comment_is_written_once_and_then_replaced(tmp_path: Path) -> None:
     assert comment("def") == [kept, second]
 
 
-# Stands in for `gh`: keeps issues in a file.
+# A `gh` for tests: it keeps issues in a file.
 ISSUES = """#!{python}
 import json, pathlib, subprocess, sys
 store = pathlib.Path({store!r})

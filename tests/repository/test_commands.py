@@ -1,28 +1,14 @@
-"""Commands run where they are told to, and a failure is one line."""
+"""Commands run in the folder they are given, and report a failure in one line."""
 
-import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from fashion_mnist.errors import InputError
-from repository import clones, commands, dvc_lock, revisions
-from retraining import challenger, ledger, registry
-from retraining.ledger import Entry
+from repository import commands, revisions
 from tests.conftest import AUTHOR, ROOT, run
-
-ENTRY = Entry(
-    when="2026-01-01",
-    delivery="monday",
-    files=["0"],
-    champion="1",
-    decision="refused",
-    why=["blank"],
-    figures={},
-)
 
 
 def test_output_is_standard_output_alone(tmp_path: Path) -> None:
@@ -136,57 +122,6 @@ def test_no_variable_that_git_calls_local_is_inherited(
     assert revisions.root(repository) == repository
     assert revisions.clean(repository, ignore="other.txt")
     assert not (tmp_path / "elsewhere").exists()
-
-
-@pytest.fixture
-def obstacles(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository whose user signs without a key, and has hooks, templates and an editor."""
-    hooks = tmp_path / "template/hooks"
-    hooks.mkdir(parents=True)
-    for name in (
-        "pre-commit", "prepare-commit-msg", "commit-msg", "post-commit", "post-checkout",
-        "post-index-change", "reference-transaction", "pre-push", "post-merge",
-    ):  # fmt: skip
-        (hooks / name).write_text("#!/bin/sh\nexit 1\n")
-        (hooks / name).chmod(0o755)
-    shutil.copytree(hooks, repository / ".git/hooks", dirs_exist_ok=True)
-    (tmp_path / "gitconfig").write_text(
-        "[commit]\n\tgpgSign = true\n\ttemplate = /absent\n\tcleanup = strip\n"
-        "[tag]\n\tgpgSign = true\n\tforceSignAnnotated = true\n"
-        "[user]\n\tsigningKey = absent\n\tuseConfigOnly = true\n"
-        f"[core]\n\teditor = false\n\tautocrlf = true\n\thooksPath = {hooks}\n"
-        f"\texcludesFile = {tmp_path / 'ignored'}\n"
-        f"[init]\n\ttemplateDir = {tmp_path / 'template'}\n"
-        "[gpg]\n\tprogram = false\n"
-        "[clone]\n\trejectShallow = true\n"
-    )
-    (tmp_path / "ignored").write_text("*.txt\n")
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
-    return repository
-
-
-def test_commits_and_tags_do_not_depend_on_how_the_user_makes_them(
-    obstacles: Path, tmp_path: Path
-) -> None:
-    head = commands.git("rev-parse", "HEAD", cwd=obstacles).strip()
-    with clones.clone(obstacles, head, tmp_path / "clone") as folder:
-        assert (folder / "value.txt").read_bytes() == b"2"
-        (folder / "new.txt").write_bytes(b"a\nb\n")
-        challenger.commit(folder, "subject\n\n# a line that begins with a hash")
-        assert commands.git("show", "HEAD:new.txt", cwd=folder) == "a\nb\n"
-        message = commands.git("log", "-1", "--format=%an: %B", cwd=folder)
-        assert message.strip() == "retrain: subject\n\n# a line that begins with a hash"
-        assert list((folder / ".git").glob("hooks/*")) == []
-    lock = {"stages": {"train": {"outs": [{"path": dvc_lock.MODEL, "md5": "0" * 32}]}}}
-    (obstacles / "dvc.lock").write_text(json.dumps(lock))
-    # The user's own commit is stopped by all of this.
-    assert not commands.succeeds("git", "commit", "--quiet", "--all", "-m", "x", cwd=obstacles)
-    commands.git("add", "dvc.lock", cwd=obstacles)
-    commands.git(*commands.SIGNATURE, "commit", "--quiet", "-m", "lock", cwd=obstacles)
-    assert registry.register(obstacles).startswith("model@v1.0.0: ")
-    assert commands.git("cat-file", "-t", "model@v1.0.0", cwd=obstacles) == "tag\n"
-    ledger.append(obstacles, None, [ENTRY])
-    assert ledger.read(obstacles, None) == [ENTRY]
 
 
 def test_stages_run_in_a_shell_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

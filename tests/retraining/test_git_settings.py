@@ -15,6 +15,8 @@ HOOKS = (
     "commit-msg",
     "post-checkout",
     "post-commit",
+    "post-index-change",
+    "post-merge",
     "pre-commit",
     "pre-push",
     "prepare-commit-msg",
@@ -22,9 +24,10 @@ HOOKS = (
 )
 HOSTILE = """\
 [user]
-    name = Somebody
-    email = somebody@example.org
+    useConfigOnly = true
     signingKey = lost
+[clone]
+    rejectShallow = true
 [commit]
     gpgSign = true
     template = {folder}/absent
@@ -40,6 +43,7 @@ HOSTILE = """\
 [core]
     hooksPath = {folder}/hooks
     editor = false
+    autocrlf = true
     excludesFile = {folder}/ignored
 [init]
     templateDir = {folder}/template
@@ -93,21 +97,25 @@ def test_a_challenger_is_committed_and_fetched(hostile: Path, tmp_path: Path) ->
     copy = tmp_path / "clone"
     commit = revisions.resolve(hostile, "HEAD").commit or ""
     with clones.clone(hostile, commit, copy):
-        (copy / "spread.json").write_text("{}")
+        (copy / "spread.json").write_bytes(b"{}\n")
         challenger.commit(copy, "Retrain\n\n# no comment\nlast line")
+        assert list((copy / ".git").glob("hooks/*")) == []
         commands.run("git", "fetch", "--quiet", str(copy), "+HEAD:refs/heads/new", cwd=hostile)
     assert run("git", "show", "--format=", "--name-only", "new", cwd=hostile) == "spread.json\n"
-    message = run("git", "show", "--no-patch", "--format=%B", "new", cwd=hostile)
-    assert message.strip() == "Retrain\n\n# no comment\nlast line"
+    assert run("git", "cat-file", "blob", "new:spread.json", cwd=hostile) == "{}\n"
+    message = run("git", "show", "--no-patch", "--format=%an: %B", "new", cwd=hostile)
+    assert message.strip() == "retrain: Retrain\n\n# no comment\nlast line"
 
 
-def test_the_ledger_is_pushed(hostile: Path) -> None:
-    ledger.append(hostile, "origin", [ENTRY])
-    assert ledger.read(hostile, "origin") == [ENTRY]
+@pytest.mark.parametrize("remote", ["origin", None])
+def test_the_ledger_is_kept_and_pushed(hostile: Path, remote: str | None) -> None:
+    ledger.append(hostile, remote, [ENTRY])
+    assert ledger.read(hostile, remote) == [ENTRY]
 
 
 def test_a_version_is_tagged(hostile: Path) -> None:
     assert registry.register(hostile).startswith("model@v1.0.0: ")
+    assert run("git", "cat-file", "-t", "model@v1.0.0", cwd=hostile) == "tag\n"
     tag = run("git", "cat-file", "-p", "model@v1.0.0", cwd=hostile)
     assert "SIGNATURE" not in tag
 
