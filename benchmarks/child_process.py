@@ -4,20 +4,29 @@ TensorFlow's kernels and threads are settings of a process, and peak memory is o
 """
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fashion_mnist.errors import InputError
 
 
-def run(module: str, *arguments: str, stdin: str | None = None) -> Any:
+def run(
+    module: str,
+    *arguments: str,
+    stdin: str | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
     """Return the JSON value in the last line that `python -m module` prints.
 
     Args:
         module: The module to run.
         arguments: Its command line.
         stdin: The text of its standard input; None passes on that of this process.
+        environment: Variables to set for it.
 
     Raises:
         InputError: The process failed; standard error already shows its message.
@@ -25,6 +34,7 @@ def run(module: str, *arguments: str, stdin: str | None = None) -> Any:
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         input=stdin,
+        env={**os.environ, **environment},
         check=False,
         stdout=subprocess.PIPE,
         text=True,

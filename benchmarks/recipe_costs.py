@@ -17,6 +17,7 @@ from fashion_mnist.files import new_file
 RECIPES = recipes.names()
 PARAMS = Path("params.yaml")
 BASELINE = "lenet, plain Keras"
+KEYS = "lenet_by", "runs", "published"  # of a results file
 
 COLUMNS = (
     "",
@@ -49,7 +50,7 @@ def read(path: Path) -> Results:
         InputError: The file is invalid.
         OSError: The file cannot be read.
     """
-    results = results_file.read(path, ("lenet_by", "runs", "published"))
+    results = results_file.read(path, KEYS)
     return results | {"runs": [run for run in results["runs"] if is_current(run)]}
 
 

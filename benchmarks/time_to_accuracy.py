@@ -166,7 +166,7 @@ def main() -> None:
         here = lenet_by(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
         args = arguments(Path(f"benchmarks/time_to_accuracy_{here.lower()}.json"))
         if args.render_only:
-            results = recipe_costs.read(args.output)
+            results = results_file.read(args.output, recipe_costs.KEYS)
         else:
             results = measure(args.output, here, args.recipes, args.seeds)
         figure = args.figure or Path("docs") / args.output.with_suffix(".png").name

@@ -1,9 +1,9 @@
 """How much of the processor a training uses, relative to the product of two square matrices.
 
 Times in turn, several times:
-- the matrix product;
-- a bare training step (forward pass, backward pass, update) on one batch in memory;
-- `Model.fit` for as many steps, which adds batches, augmentation, metrics and callbacks;
+- the matrix product, once for each core, side by side;
+- a bare training step (forward pass, backward pass, update, metrics) on one batch in memory;
+- `Model.fit` for as many steps, which adds batches, augmentation and callbacks;
 - `Model.fit` with tf.data's autotuning, Keras's default, under which some epochs wait at their
   end: that lowers the mean but hardly the median.
 
@@ -21,14 +21,14 @@ from fashion_mnist import determinism, models, params
 from fashion_mnist.data import prepared
 from fashion_mnist.data.prepared import Prepared
 from fashion_mnist.errors import reported
-from fashion_mnist.training import losses, optimizers
 from stages import train
 
 # TensorFlow may load only after its settings are fixed.
 if TYPE_CHECKING:
-    import keras
+    import tensorflow as tf
 
     from fashion_mnist.training.batches import Batches
+    from fashion_mnist.training.shards import ShardedModel
 
 DATA = Path("data/prepared/train")
 SIDE = 3000  # of the matrices
@@ -50,44 +50,37 @@ class Workload(NamedTuple):
     operations: float
 
 
-def matrix_product(side: int) -> Workload:
-    """Return the product of a random float32 matrix with itself."""
+def matrix_product(side: int, cores: int) -> Workload:
+    """Return the product of a random float32 matrix with itself, once for each core."""
     import tensorflow as tf
 
-    matrix = tf.random.normal((side, side))
-    product = tf.function(tf.matmul)
-    return Workload(lambda: product(matrix, matrix).numpy(), 2 * side**3)
+    matrices = [tf.random.normal((side, side)) for _ in range(cores)]
+    products = tf.function(lambda: [tf.matmul(matrix, matrix)[0, 0] for matrix in matrices])
+    return Workload(lambda: [one.numpy() for one in products()], cores * 2 * side**3)
 
 
-def compiled_model(settings: train.Params, data: Prepared, steps: int) -> "keras.Model":
-    """Return the recipe's model, adapted to the images and ready for epochs of `steps`."""
+def recipe_model(settings: train.Params, batches: "Batches") -> "ShardedModel":
+    """Return the recipe's model, adapted to the images and ready to train on the batches."""
     model = models.build(settings.model, settings.arguments)
-    models.adapt(settings.model, model, data.images)
-    model.compile(
-        optimizers.build(settings.optimizer, settings.schedule, settings.epochs * steps),
-        losses.smoothed(settings.loss, settings.label_smoothing),
-        metrics=["accuracy"],
-    )
-    return model
+    models.adapt(settings.model, model, batches.data.images)
+    return train.compiled(model, settings, batches)
 
 
-def bare_step(model: "keras.Model", batch: Sequence[Any]) -> Callable[[], object]:
-    """Return a compiled training step on one batch: images and labels."""
+def bare_step(model: "ShardedModel", batch: Sequence[Any]) -> Callable[[], object]:
+    """Return a training step on one batch: images and labels."""
     import tensorflow as tf
 
-    images, labels = (tf.constant(part) for part in batch)
+    parts = [tf.constant(part) for part in batch]
 
     def step() -> None:
-        with tf.GradientTape() as tape:
-            loss = model.compute_loss(images, labels, model(images, training=True))
-        weights = model.trainable_weights
-        model.optimizer.apply(tape.gradient(loss, [weight.value for weight in weights]), weights)
+        model.begin()
+        model.train_step(parts)
 
     compiled: Callable[[], object] = tf.function(step)
     return compiled
 
 
-def training_workloads(model: "keras.Model", batches: "Batches") -> dict[str, Workload]:
+def training_workloads(model: "ShardedModel", batches: "Batches") -> dict[str, Workload]:
     """Return one epoch of `batches` as bare steps, by `Model.fit`, and with autotuning."""
     import tensorflow as tf
 
@@ -101,6 +94,7 @@ def training_workloads(model: "keras.Model", batches: "Batches") -> dict[str, Wo
             step()
 
     def fit(dataset: "tf.data.Dataset") -> None:
+        model.begin()
         model.fit(dataset, shuffle=False, verbose=0)
 
     operations = 3 * train.flops(model) * len(batches) * len(first[0])
@@ -157,8 +151,8 @@ def main() -> None:
         size = settings.batch_size
         data = Prepared(data.images[: STEPS * size], data.labels[: STEPS * size])
         batches = Batches(data, size, settings.seed, augmentation=settings.augmentation)
-        model = compiled_model(settings, data, STEPS)
-        workloads = {PRODUCT: matrix_product(SIDE)} | training_workloads(model, batches)
+        workloads = {PRODUCT: matrix_product(SIDE, determinism.cores())}
+        workloads |= training_workloads(recipe_model(settings, batches), batches)
         print(f"{CAPTION}\n{render(measure(workloads, REPEATS))}", end="")
 
 

@@ -10,9 +10,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# How a sum is split among threads changes its rounding, so the number is fixed, whatever the
-# machine has. One core gives the same bytes, more slowly.
-THREADS = 2
+from fashion_mnist.errors import InputError
+
+# How an operation is split among threads changes its rounding, so it never is. Cores work on
+# different operations instead (fashion_mnist/training/shards.py).
+THREADS_PER_OPERATION = 1
+
+# Environment variable with the number of cores to use; by default, all that the process may use.
+CORES = "PIPELINE_CORES"
 
 # Makes an operation without a deterministic kernel an error. Training is bit-stable without it
 # too.
@@ -34,6 +39,25 @@ ENVIRONMENT = {
 NOISE = re.compile(r"I\d{4} |.*(absl::InitializeLog|cuInit|[Cc][Uu][Dd][Aa])")
 
 
+def cores() -> int:
+    """Return the number of cores to work with, which changes speed and memory but no byte.
+
+    Unless PIPELINE_CORES says otherwise, these are the cores that the affinity of the process and
+    the quota of its container allow.
+
+    Raises:
+        InputError: PIPELINE_CORES is not a positive integer.
+    """
+    given = os.environ.get(CORES)
+    if given is None:
+        from joblib import cpu_count
+
+        return int(cpu_count())
+    if not given.isdecimal() or int(given) < 1:
+        raise InputError(f"environment variable {CORES}: got '{given}', expected 1 or more")
+    return int(given)
+
+
 def start(seed: int) -> None:
     """Load TensorFlow and Keras with fixed kernels, threads and seed.
 
@@ -42,19 +66,23 @@ def start(seed: int) -> None:
             derives the seeds of initializers and dropout.
 
     Raises:
+        InputError: See `cores`.
         RuntimeError: TensorFlow is already loaded, so the settings would have no effect.
     """
     if "tensorflow" in sys.modules:
         raise RuntimeError("determinism.start must run before TensorFlow is imported")
+    parallel = cores()
     os.environ |= ENVIRONMENT
     with _without_noise():
         import keras
         import tensorflow as tf
+        import threadpoolctl
 
         tf.config.list_physical_devices()  # reports a missing GPU
     tf.get_logger().setLevel("ERROR")  # hides warnings of deprecation
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    tf.config.threading.set_inter_op_parallelism_threads(THREADS)
+    tf.config.threading.set_intra_op_parallelism_threads(THREADS_PER_OPERATION)
+    tf.config.threading.set_inter_op_parallelism_threads(parallel)
+    threadpoolctl.threadpool_limits(THREADS_PER_OPERATION, "blas")  # of NumPy
     if OP_DETERMINISM:
         tf.config.experimental.enable_op_determinism()
     # A user's own ~/.keras/keras.json must not change the bytes.

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 
 from fashion_mnist.errors import InputError, reason
@@ -76,16 +77,31 @@ def explain(error: ValidationError, prefix: str, value: object) -> str:
     complaints = []
     for item in error.errors(include_url=False):
         key = ".".join([prefix, *_path(item["loc"], value)])
-        expected = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         match item["type"]:
             case "extra_forbidden" | "unexpected_keyword_argument":
                 fault = f"moved to {MOVED[key]}" if key in MOVED else "unknown key"
                 complaints.append(f"{key}: {fault}")
             case "missing" | "missing_argument":
                 complaints.append(f"{key}: missing")
+            case "union_tag_not_found":
+                complaints.append(f"{key}.name: missing")
+            case "union_tag_invalid":
+                tag, known = item["ctx"]["tag"], item["ctx"]["expected_tags"].replace("'", "")
+                complaints.append(f"{key}.name: got '{tag}', expected one of {known}")
             case _:
-                complaints.append(f"{key}: got {item['input']!r}, expected {expected}")
+                complaints.append(f"{key}: {_fault(item)}")
     return "; ".join(complaints)
+
+
+def _fault(item: ErrorDetails) -> str:
+    message = item["msg"]
+    for prefix in ("Input should be ", "Value error, "):
+        if message.startswith(prefix):
+            expected = f"expected {message.removeprefix(prefix)}"
+            # A whole section would hide what is wrong with it.
+            section = isinstance(item["input"], dict)
+            return expected if section else f"got {item['input']!r}, {expected}"
+    return f"got {item['input']!r}: {message}"
 
 
 def _path(location: tuple[int | str, ...], value: Any) -> list[str]:

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fashion_mnist.errors import InputError
@@ -50,15 +52,20 @@ SIGNATURE = ("-c", "user.name=retrain", "-c", "user.email=retrain@localhost")
 DVC = (sys.executable, "-m", "dvc")
 
 
-def run(*command: str, cwd: Path) -> None:
+def run(*command: str, cwd: Path, environment: Mapping[str, str] = MappingProxyType({})) -> None:
     """Run a command whose output is for the user.
 
     It goes to standard error, since standard output is for answers.
 
+    Args:
+        command: Program and arguments.
+        cwd: Folder to run it in.
+        environment: Variables to set for it.
+
     Raises:
         InputError: The command failed or does not exist.
     """
-    if _start(command, cwd, stdout=sys.stderr).returncode:
+    if _start(command, cwd, environment, stdout=sys.stderr).returncode:
         raise InputError(f"`{_shown(command)}` failed, its output is above")
 
 
@@ -96,9 +103,9 @@ def git(*arguments: str, cwd: Path, text: str = "") -> str:
     return output("git", *arguments, cwd=cwd, text=text)
 
 
-def dvc(*arguments: str, cwd: Path) -> None:
+def dvc(*arguments: str, cwd: Path, environment: Mapping[str, str] = MappingProxyType({})) -> None:
     """Run DVC and show its output; see `run`."""
-    run(*DVC, *arguments, cwd=cwd)
+    run(*DVC, *arguments, cwd=cwd, environment=environment)
 
 
 def dvc_output(*arguments: str, cwd: Path) -> str:
@@ -107,14 +114,18 @@ def dvc_output(*arguments: str, cwd: Path) -> str:
 
 
 def _start(
-    command: tuple[str, ...], cwd: Path, **options: Any
+    command: tuple[str, ...],
+    cwd: Path,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    **options: Any,
 ) -> subprocess.CompletedProcess[bytes]:
     started = command
     if command[0] == "git":
         settings = [word for item in SETTINGS.items() for word in ("-c", "=".join(item))]
         started = ("git", *settings, *command[1:])
     try:
-        return subprocess.run(started, cwd=cwd, env=_environment(), check=False, **options)
+        env = {**_environment(), **environment}
+        return subprocess.run(started, cwd=cwd, env=env, check=False, **options)
     except OSError as error:  # no such program, or no such folder
         raise InputError(f"`{_shown(command)}`: {error.filename}: {error.strerror}") from error
 

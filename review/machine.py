@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fashion_mnist import determinism, files
+from fashion_mnist import files
 from fashion_mnist.errors import InputError
 
 RECORD = "docs/machine.json"
@@ -18,7 +18,7 @@ INSTRUCTION_SETS = ("avx2", "avx", "sse4_1", "asimd")
 
 
 class Machine(BaseModel):
-    """A kind of machine: two of the same kind must give the same bytes."""
+    """A kind of machine: two of the same kind, with any number of cores, give the same bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,8 +26,6 @@ class Machine(BaseModel):
     processor: str
     instruction_set: str
     """Widest vectors that the training may use and the processor has."""
-    threads: int
-    """Threads of the training, on any number of cores."""
     libraries: dict[str, str]
 
 
@@ -50,7 +48,6 @@ def here() -> Machine:
         system=platform.system(),
         processor=platform.machine(),
         instruction_set=known[0] if known else "unknown",
-        threads=determinism.THREADS,
         libraries={name: version(name) for name in LIBRARIES},
     )
 

@@ -178,7 +178,7 @@ def terminal(found: Rerun, console: Console, everything: bool = False) -> None:
     """Print the machine, the outputs that differ, or all of them, then counts and the result."""
     described = found.machine.model_dump()
     libraries = " ".join(f"{name} {number}" for name, number in described.pop("libraries").items())
-    console.print("this machine:", *described.values(), "threads,", libraries, highlight=False)
+    console.print("this machine:", *described.values(), libraries, highlight=False)
     for line in _kind(found):
         console.print(line, highlight=False)
     output_list.show([_row(item) for item in found.outputs], COLOURS, LEGEND, console, everything)

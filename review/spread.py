@@ -9,7 +9,7 @@ with an uncached output that is neither metrics nor plots.)
 import argparse
 import hashlib
 import json
-import os
+import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ from review.evidence import Evidence
 # Scores of finished seeds, for `measure`.
 KEPT = Path(".dvc/tmp/spread")
 LEVEL = 0.95
+# Share of a training on one core that other cores do not speed up: docs/benchmarks.md.
+SERIAL = 0.17
 
 
 class Score(Section):
@@ -150,7 +152,7 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
     Args:
         folder: Somewhere in the repository.
         seeds: Number of seeds, 2 or more.
-        jobs: Trainings at a time; None for as many as the processor has room for.
+        jobs: Trainings at a time; None for the number that is fastest.
         kept: Folder for the scores of finished seeds, from which an interrupted run resumes; None
             for one in .dvc/tmp.
 
@@ -162,10 +164,16 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
         raise InputError("the working tree has changes: commit them first")
     head = evidence.gather(revisions.resolve(root, "HEAD"))
     name = fingerprint(head.parameters, head.lock)
+    cores = determinism.cores()
+    jobs = jobs or side_by_side(seeds, cores)
     score = partial(
-        _kept_or_trained, root, head.revision.commit or "", (kept or root / KEPT) / name
+        _kept_or_trained,
+        root,
+        head.revision.commit or "",
+        (kept or root / KEPT) / name,
+        max(1, cores // jobs),
     )
-    with ThreadPoolExecutor(jobs or _room()) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         scores = dict(enumerate(pool.map(score, range(1, seeds + 1)), 1))
     found = Spread(
         fingerprint=name,
@@ -178,7 +186,20 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
     return found
 
 
-def train(root: Path, commit: str, seed: int, folder: Path) -> dict[str, float]:
+def side_by_side(trainings: int, cores: int) -> int:
+    """Return how many trainings at a time are the fastest way to run a number of them.
+
+    Alone, a training uses all cores, but not the whole of them; side by side, the last ones may
+    leave cores idle. The result is the same.
+    """
+
+    def duration(jobs: int) -> float:
+        return math.ceil(trainings / jobs) * (SERIAL + (1 - SERIAL) / (cores // jobs))
+
+    return min(range(1, min(trainings, cores) + 1), key=duration)
+
+
+def train(root: Path, commit: str, seed: int, folder: Path, cores: int) -> dict[str, float]:
     """Run the pipeline of a commit with a seed of the training, in a clone, and return its scores.
 
     Args:
@@ -186,6 +207,7 @@ def train(root: Path, commit: str, seed: int, folder: Path) -> dict[str, float]:
         commit: Hash of the commit.
         seed: Seed of the training.
         folder: Folder for the clone, removed afterwards.
+        cores: Number of cores to train on.
 
     Raises:
         InputError: The pipeline failed; its output was printed.
@@ -193,7 +215,8 @@ def train(root: Path, commit: str, seed: int, folder: Path) -> dict[str, float]:
     with clones.clone(root, commit, folder) as project:
         clones.restore(root, project)
         recipes.rewrite(project / "params.yaml", {"train": {"seed": seed}})
-        dvc("repro", f"{dvc_lock.PIPELINE}:evaluate", cwd=project)
+        environment = {determinism.CORES: str(cores)}
+        dvc("repro", f"{dvc_lock.PIPELINE}:evaluate", cwd=project, environment=environment)
         scores = revisions.working_tree(project, f"seed {seed}").json(evidence.SCORES)
     return {name: scores[name] for name in SCORES}
 
@@ -209,7 +232,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
         type=arguments.at_least(1),
-        help="trainings at a time (default: as many as the processor has room for)",
+        help="trainings at a time (default: the number that is fastest on this machine)",
     )
 
 
@@ -230,15 +253,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _kept_or_trained(root: Path, commit: str, kept: Path, seed: int) -> dict[str, float]:
+def _kept_or_trained(
+    root: Path, commit: str, kept: Path, cores: int, seed: int
+) -> dict[str, float]:
     """Return the scores of a seed, which are kept as a file in the folder `kept`."""
     path = kept / f"{seed}.json"
     if not path.exists():
-        files.write_metrics(path, train(root, commit, seed, kept / str(seed)))
+        files.write_metrics(path, train(root, commit, seed, kept / str(seed), cores))
     scores: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     return scores
-
-
-def _room() -> int:
-    """Return how many trainings can run at a time without sharing cores."""
-    return max(1, (os.cpu_count() or 1) // determinism.THREADS)

@@ -1,5 +1,6 @@
 """Scores the trained model on the test set."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,11 +108,18 @@ def predict(
 
 
 def forward(model: "keras.Model", images: Float32, batch_size: int) -> Float32:
-    """Return the outputs of a model for images (n, height, width, 1), batch by batch."""
+    """Return the outputs of a model for images (n, height, width, 1), several batches at a time."""
+    import tensorflow as tf
+
+    outputs_of = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+
+    def output(start: int) -> Float32:
+        outputs: Float32 = outputs_of(images[start : start + batch_size]).numpy()
+        return outputs
+
     starts = tqdm(range(0, len(images), batch_size), "evaluate", unit="batch", disable=None)
-    return np.concatenate(
-        [model.predict_on_batch(images[start : start + batch_size]) for start in starts]
-    )
+    with ThreadPoolExecutor(determinism.cores()) as pool:
+        return np.concatenate(list(pool.map(output, starts)))
 
 
 def tabulate(

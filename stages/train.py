@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from fashion_mnist.training.batches import Batches
+    from fashion_mnist.training.shards import ShardedModel
 
 CURVE = 500  # points of the loss by step
 
@@ -41,6 +42,7 @@ class Params(params.Section):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation | None = None
     selection: Selection | None = None
+    shards: int = Field(default=8, gt=0)
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
     steps: int | None = Field(default=None, gt=0)
@@ -60,6 +62,13 @@ class Params(params.Section):
         if share and not info.data.get("loss", "categorical").startswith("categorical"):
             raise ValueError(f"0, since train.loss is {info.data['loss']}")
         return share
+
+    @field_validator("batch_size")
+    @classmethod
+    def _fills_the_shards(cls, size: int, info: ValidationInfo) -> int:
+        if size < info.data.get("shards", 1):
+            raise ValueError(f"at least train.shards, which is {info.data['shards']}")
+        return size
 
 
 def read_sets(train: Path, validation: Path, settings: Params) -> tuple[Prepared, Prepared]:
@@ -126,16 +135,10 @@ def fit(
     """
     import keras
 
-    from fashion_mnist.training.per_image_loss import LossRecorder
     from fashion_mnist.training.resume import Checkpoint
 
     batches, validation_data = feed(train, validation, settings)
-    trained = LossRecorder(model, len(batches.order)) if settings.selection else model
-    trained.compile(
-        optimizers.build(settings.optimizer, settings.schedule, step_count(settings, len(batches))),
-        losses.smoothed(settings.loss, settings.label_smoothing),
-        weighted_metrics=["accuracy"],
-    )
+    trained = compiled(model, settings, batches)
     checkpoint = Checkpoint(batches, path, fingerprint, settings.steps, settings.select == "best")
     finished = checkpoint.resume(trained)
     resumed, began = len(checkpoint.steps), time.monotonic()
@@ -152,10 +155,29 @@ def fit(
         seen = sum(step["images"] for step in checkpoint.steps[resumed:])
         if seen:
             speed = seen / (time.monotonic() - began)
-            print(f"train: {speed:.0f} images per second, including validation", file=sys.stderr)
+            cores = f"{determinism.cores()} core" + "s" * (determinism.cores() > 1)
+            text = f"{speed:.0f} images per second on {cores}, including validation"
+            print(f"train: {text}", file=sys.stderr)
     if settings.select == "best":
         trained.set_weights(checkpoint.best)
     return checkpoint.tables()
+
+
+def compiled(model: "keras.Model", settings: Params, batches: "Batches") -> "ShardedModel":
+    """Return a model whose `fit` trains `model` as the parameters say.
+
+    Raises:
+        InputError: The epochs have fewer than `steps` steps.
+    """
+    from fashion_mnist.training.shards import ShardedModel
+
+    sharded = ShardedModel(model, settings.shards, len(batches.order))
+    sharded.compile(
+        optimizers.build(settings.optimizer, settings.schedule, step_count(settings, len(batches))),
+        losses.smoothed(settings.loss, settings.label_smoothing),
+        weighted_metrics=["accuracy"],
+    )
+    return sharded
 
 
 def step_count(settings: Params, steps_per_epoch: int) -> int:

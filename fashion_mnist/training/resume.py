@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fashion_mnist.errors import DAMAGED, InputError
 from fashion_mnist.files import new_file, sha256
 from fashion_mnist.training.batches import Batches
-from fashion_mnist.training.per_image_loss import LossRecorder
+from fashion_mnist.training.shards import ShardedModel
 
 LIBRARIES = ("keras", "numpy", "tensorflow")
 
@@ -76,8 +76,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.batches.begin(epoch)
-        if isinstance(self.model, LossRecorder):
-            self.model.begin()
+        self.model.begin()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         row = {"epoch": len(self.epochs) + 1, "images": self.batches.size(batch)}
@@ -98,8 +97,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
             )
         earlier = [before["val_accuracy"] for before in self.epochs] if self.keep_best else []
         self.epochs.append(row)
-        if isinstance(self.model, LossRecorder):
-            self.batches.record(self.model.recorded())
+        self.batches.record(self.model.recorded())
         if self.keep_best and row["val_accuracy"] > max(earlier, default=-1):
             self.best = self.model.get_weights()
         self._write()
@@ -118,7 +116,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         with new_file(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
 
-    def resume(self, model: keras.Model) -> int:
+    def resume(self, model: ShardedModel) -> int:
         """Restore a compiled model from the checkpoint and return the number of finished epochs.
 
         Return 0 and leave the model unchanged if the checkpoint is missing, belongs to another
@@ -151,7 +149,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
         return len(self.epochs)
 
     @staticmethod
-    def _variables(model: keras.Model) -> list[keras.Variable]:
+    def _variables(model: ShardedModel) -> list[keras.Variable]:
         model.optimizer.build(model.trainable_variables)
         return [*model.variables, *model.optimizer.variables]
 

@@ -83,10 +83,10 @@ def test_rounding_scores_as_the_evaluate_stage_does(
 @pytest.mark.parametrize(
     ("setting", "threads", "changed"),
     [
-        ("as shipped", 2, {}),
-        ("one thread", 1, {}),
-        ("all vectors of this processor", 2, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}),
-        ("Eigen, no oneDNN", 2, {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+        ("as shipped", 1, {}),
+        ("two threads per operation", 2, {}),
+        ("all vectors of this processor", 1, {"ONEDNN_MAX_CPU_ISA": "DEFAULT"}),
+        ("Eigen, no oneDNN", 1, {"TF_ENABLE_ONEDNN_OPTS": "0"}),
     ],
 )
 def test_rounding_trains_with_the_threads_and_kernels_of_its_setting(
@@ -100,14 +100,14 @@ def test_rounding_trains_with_the_threads_and_kernels_of_its_setting(
 
     nothing = Prepared(np.zeros((0, 28, 28, 1), np.float32), np.zeros((0, 10), np.float32))
     shipped = dict(determinism.ENVIRONMENT)
-    monkeypatch.setattr(determinism, "THREADS", determinism.THREADS)
+    monkeypatch.setattr(determinism, "THREADS_PER_OPERATION", 1)
     monkeypatch.setattr(determinism, "ENVIRONMENT", dict(shipped))
     monkeypatch.setattr(isolated_training, "train_recipe", train_recipe)
     monkeypatch.setattr(prepared, "load", lambda _: nothing)
     monkeypatch.chdir(ROOT)
     with pytest.raises(Started):
         rounding.measure(setting)
-    assert threads == determinism.THREADS
+    assert threads == determinism.THREADS_PER_OPERATION
     assert shipped | changed == determinism.ENVIRONMENT
 
 
@@ -119,7 +119,7 @@ def test_utilization_times_whole_epochs_of_the_recipe(finished: Pipeline, keras:
     images, labels = prepared.load(sets(finished)[0])
     data = Prepared(images[:64], labels[:64])
     batches = Batches(data, 32, settings.seed, augmentation=settings.augmentation)
-    model = utilization.compiled_model(settings, data, len(batches))
+    model = utilization.recipe_model(settings, batches)
     workloads = utilization.training_workloads(model, batches)
     flops = metrics(finished, "train")["flops_per_image"]
     for name, workload in workloads.items():

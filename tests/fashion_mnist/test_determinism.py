@@ -1,10 +1,13 @@
 """The settings for same bytes take effect, or the call fails."""
 
+import os
 from typing import Any
 
 import pytest
+import threadpoolctl
 
 from fashion_mnist import determinism
+from fashion_mnist.errors import InputError
 
 
 def test_too_late_is_an_error(keras: Any) -> None:
@@ -12,8 +15,34 @@ def test_too_late_is_an_error(keras: Any) -> None:
         determinism.start(0)
 
 
-def test_threads_are_fixed(keras: Any) -> None:
+def test_an_operation_has_one_thread_and_cores_work_on_several(keras: Any) -> None:
     import tensorflow as tf
 
-    assert tf.config.threading.get_intra_op_parallelism_threads() == determinism.THREADS
-    assert tf.config.threading.get_inter_op_parallelism_threads() == determinism.THREADS
+    assert tf.config.threading.get_intra_op_parallelism_threads() == 1
+    assert tf.config.threading.get_inter_op_parallelism_threads() == determinism.cores()
+    blas = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+    assert [pool["num_threads"] for pool in blas] == [1] * len(blas)
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(determinism.CORES, raising=False)
+    own = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(own)})
+        assert determinism.cores() == 1
+    finally:
+        os.sched_setaffinity(0, own)
+    assert 1 <= determinism.cores() <= len(own)
+
+
+def test_cores_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(determinism.CORES, "64")
+    assert determinism.cores() == 64
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "two", "1.5"])
+def test_cores_that_are_no_number(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(determinism.CORES, value)
+    words = f"^environment variable PIPELINE_CORES: got '{value}', expected 1 or more$"
+    with pytest.raises(InputError, match=words):
+        determinism.cores()

@@ -193,7 +193,7 @@ def test_numbers_are_those_that_dvc_reads(tmp_path: Path) -> None:
 def test_a_dot_leads_into_a_section(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("systems:\n  lenet:\n    split: {sample: first, size: 0, role: test, seed: 1}")
-    with pytest.raises(InputError, match=r"systems\.lenet\.split: got .*expected a size above 0"):
+    with pytest.raises(InputError, match=r"systems\.lenet\.split: expected a size above 0"):
         params.read(path, "systems.lenet.split", split.Params)
     path.write_text(path.read_text().replace("role: test", "role: validation"))
     assert params.read(path, "systems.lenet.split", split.Params).role == "validation"

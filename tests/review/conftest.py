@@ -62,6 +62,13 @@ class Branch:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "change")
 
+    @property
+    def accuracy(self) -> float:
+        """The accuracy in metrics/evaluate.json."""
+        scores = json.loads((self.folder / "metrics/evaluate.json").read_text(encoding="utf-8"))
+        accuracy: float = scores["accuracy"]
+        return accuracy
+
     def leave_main(self) -> None:
         """Add what was committed to main, and start a branch from there."""
         self.git("branch", "--force", "main", "HEAD")

@@ -54,7 +54,9 @@ def test_names_that_parsers_take_for_something_else_stay_names(
     branch: Branch, names: list[str]
 ) -> None:
     # The one thing that is wrong is that evaluate.json does not know about the mended answers.
-    branch.cannot_compare(words=("accuracy is 0.9478 by metrics/predictions.csv, but 0.9418",))
+    mended = round(branch.accuracy + 60 / 10_000, 4)
+    words = f"accuracy is {mended} by metrics/predictions.csv, but {branch.accuracy}"
+    branch.cannot_compare(words=(words,))
     branch.git("checkout", "--quiet", ".")
     found = branch.compare("main")
     assert list(found["classes"]) == names
@@ -78,8 +80,8 @@ def test_the_card_names_the_classes_of_other_data_and_no_clothing(
     assert branch.review("card").returncode == 0
     text = (branch.folder / card.CARD).read_text()
     assert "a grey image of 32x24 pixels and returns the probabilities of 10 classes: " in text
-    for word in ("lothing", "shop", "MIT", "Xiao", "28", "ten classes", "recipe.md", "T-shirt"):
-        assert word not in text.replace("0.28", "")
+    for word in ("lothing", "shop", "MIT", "Xiao", "28x28", "ten classes", "recipe.md", "T-shirt"):
+        assert word not in text
     assert f"| `t10k-labels-idx1-ubyte` | `{'0' * 64}` |" in text
     rows = [line for line in text.splitlines() if line.startswith("| ") and "% to" in line]
     assert len(rows) == 1 + len(names)

@@ -95,3 +95,19 @@ def test_a_damaged_spread_is_named(branch: Branch) -> None:
     branch.cannot_compare(
         words=("metrics/spread.json", "spread.fingerprint: missing", "spread.accuracy")
     )
+
+
+@pytest.mark.parametrize(
+    ("trainings", "cores", "jobs"),
+    [
+        (5, 1, 1),
+        (4, 2, 2),  # two at a time, each on one core
+        (5, 2, 1),  # side by side, the fifth would leave a core idle
+        (2, 16, 2),
+        (20, 8, 4),  # five full rounds; eight at a time would leave cores idle in the third
+    ],
+)
+def test_trainings_run_side_by_side_where_that_is_faster(
+    trainings: int, cores: int, jobs: int
+) -> None:
+    assert spread.side_by_side(trainings, cores) == jobs

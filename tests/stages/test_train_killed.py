@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from fashion_mnist import determinism
 from fashion_mnist.files import write_checksums
 from tests.conftest import ROOT, Pipeline
 from tests.stages.conftest import outputs, small
@@ -23,12 +24,12 @@ CHECKPOINT = "data/checkpoint/train.npz"
 pytestmark = [pytest.mark.slow, pytest.mark.pipeline]
 
 
-def start(pipeline: Pipeline) -> subprocess.Popen[str]:
+def start(pipeline: Pipeline, cores: int) -> subprocess.Popen[str]:
     command = shlex.split(pipeline.commands["train"])
     return subprocess.Popen(
         [sys.executable, *command[1:]],
         cwd=pipeline.folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), determinism.CORES: str(cores)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -43,10 +44,10 @@ def finished_epochs(path: Path) -> int:
         return archive["record"].tobytes().count(b"val_loss")
 
 
-def kill_after(pipeline: Pipeline, epochs: int, delay: float = 0) -> None:
-    """Start a training and kill it `delay` seconds after an epoch was saved."""
+def kill_after(pipeline: Pipeline, epochs: int, delay: float = 0, cores: int = 2) -> None:
+    """Start a training on some cores and kill it `delay` seconds after an epoch was saved."""
     path = pipeline.folder / CHECKPOINT
-    process = start(pipeline)
+    process = start(pipeline, cores)
     while process.poll() is None and finished_epochs(path) < epochs:
         time.sleep(0.01)
     time.sleep(delay)
@@ -96,9 +97,10 @@ def resumed(pipeline: Pipeline) -> str:
 
 
 def test_killed_training_ends_with_the_same_bytes(copy: Pipeline, expected: list[bytes]) -> None:
+    """It resumes on more cores, and on fewer."""
     everything(copy)
-    for epochs, delay in ((1, 0.0), (5, 0.02), (12, 0.005)):
-        kill_after(copy, epochs, delay)
+    for epochs, delay, cores in ((1, 0.0, 1), (5, 0.02, 8), (12, 0.005, 1)):
+        kill_after(copy, epochs, delay, cores)
     assert "train: resuming after epoch" in resumed(copy)
     assert outputs(copy) == expected
     assert not (copy.folder / CHECKPOINT).exists()
