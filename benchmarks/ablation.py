@@ -21,7 +21,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from benchmarks import command_line, isolated_training, markdown, results_file
+from benchmarks import child_process, command_line, isolated_training, markdown, results_file
 from benchmarks.results_file import Results
 from fashion_mnist.errors import reported
 
@@ -102,8 +102,9 @@ def train_missing(results: Results, recipe: Mapping[str, Any], seeds: int, jobs:
         for variant, settings in variant_settings(recipe, seed).items()
         if (variant, seed) not in done
     ]
+    cores = child_process.share_of_cores(jobs)
     with ThreadPoolExecutor(jobs) as pool:
-        trained = pool.map(lambda run: isolated_training.run(run["settings"], DATA), missing)
+        trained = pool.map(lambda run: isolated_training.run(run["settings"], DATA, cores), missing)
         for run, figures in zip(missing, trained, strict=True):
             scores = {key: figures[key] for key in ("accuracy", "mirror_average")}
             results["runs"].append(

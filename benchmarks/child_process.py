@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from fashion_mnist import determinism
 from fashion_mnist.errors import InputError
 
 
@@ -42,3 +43,8 @@ def run(
     if done.returncode:
         raise InputError(f"python -m {module} failed with exit code {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def share_of_cores(jobs: int) -> dict[str, str]:
+    """Return the variables to set for each of some trainings that run side by side."""
+    return {determinism.CORES: str(max(1, determinism.cores() // jobs))}

@@ -1,9 +1,10 @@
 """How fast the recipe of params.yaml trains on some numbers of cores, and to which weights.
 
-Trains it, without selection, for some steps on 1, 2, 4, ... cores: in shards, as the pipeline does,
-and with whole batches whose operations have as many threads as there are cores, as plain Keras
-does. Each run is a process of its own, and all take turns, several times. Also times the batches
-alone, which one Python thread makes. Prints a table and draws a picture for docs/benchmarks.md.
+Trains it, without selection, for some steps on 1, 2, 4, ... cores: in 4, 8 and 16 shards, as the
+pipeline does, and with whole batches whose operations have as many threads as there are cores, as
+plain Keras does. Each run is a process of its own, and all take turns, several times. Also times
+the batches alone, which one Python thread makes. Prints a table for docs/benchmarks.md, and draws a
+picture of whole batches and of 8 shards.
 
 Run `dvc repro preprocess` first, then `python -m benchmarks.cores`.
 """
@@ -38,14 +39,21 @@ REPEATS = 5
 # Characters of a hash that are shown.
 SHOWN = 8
 
-SHARDED, WHOLE = "shards", "whole batches"
+WHOLE = 0  # shards, as a number in `Run`
+SHARDS = (4, 8, 16)
+DRAWN = 8
 
 
 class Run(NamedTuple):
-    """A kind of training, and the cores that it may use."""
+    """Shards of a batch (`WHOLE` for plain batches), and the cores that a training may use."""
 
-    kind: str
+    shards: int
     cores: int
+
+    @property
+    def kind(self) -> str:
+        """The number of shards in words."""
+        return f"{self.shards} shards" if self.shards else "whole batches"
 
 
 class Figures(NamedTuple):
@@ -68,16 +76,16 @@ COLUMNS = ("batches", "cores", "images per second", "relative speed", "peak memo
 def runs(available: int) -> list[Run]:
     """Return what to measure on a machine: 1, 2, 4, ... cores and all of them."""
     powers = [2**power for power in range(available.bit_length()) if 2**power < available]
-    return [Run(kind, cores) for cores in [*powers, available] for kind in (WHOLE, SHARDED)]
+    return [Run(kind, cores) for kind in (WHOLE, *SHARDS) for cores in [*powers, available]]
 
 
 def measure(run: Run) -> Figures:
     """Train the recipe in this process, which may use some cores only."""
     settings = params.read(PARAMS, "train", train.Params)
+    settings = settings.model_copy(update={"shards": run.shards or 1})
     data = prepared.load(DATA)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: run.cores])
-    if run.kind == WHOLE:
-        settings = settings.model_copy(update={"shards": 1})
+    if run.shards == WHOLE:
         determinism.THREADS_PER_OPERATION = run.cores
     determinism.start(settings.seed)
 
@@ -140,24 +148,25 @@ def render(rounds: Sequence[Mapping[Run, Figures]]) -> str:
             f"{max(one[run].peak_mib for one in rounds):,.0f}",
             f"`{hashes(rounds, run)}`",
         ]
-        for run in sorted(rounds[0])
+        for run in rounds[0]
     ]
     return markdown.table(COLUMNS, rows)
 
 
 def draw(rounds: Sequence[Mapping[Run, Figures]], path: Path) -> None:
-    """Draw the relative speed of each run as a bar with the hash of its weights."""
-    figure = Figure(figsize=(8.5, 0.7 + 0.45 * len(rounds[0])), layout="constrained")
+    """Draw the relative speeds of two kinds of training as bars with the hashes of the weights."""
+    drawn = [run for run in rounds[0] if run.shards in (WHOLE, DRAWN)]
+    figure = Figure(figsize=(8.5, 0.7 + 0.45 * len(drawn)), layout="constrained")
     axis = figure.subplots()
-    named = sorted(rounds[0], reverse=True)
-    known = list(dict.fromkeys(hashes(rounds, run) for run in reversed(named)))
-    for place, run in enumerate(named):
+    known = list(dict.fromkeys(hashes(rounds, run) for run in drawn))
+    for place, run in enumerate(drawn):
         weights = hashes(rounds, run)
         speed = relative(rounds, run)
         axis.barh(place, speed, color=f"C{known.index(weights)}")
         axis.text(speed, place, f" {weights}", va="center", family="monospace")
-    labels = [f"{run.kind}, {run.cores} core{'s' * (run.cores > 1)}" for run in named]
-    axis.set_yticks(range(len(named)), labels)
+    labels = [f"{run.kind}, {run.cores} core{'s' * (run.cores > 1)}" for run in drawn]
+    axis.set_yticks(range(len(drawn)), labels)
+    axis.invert_yaxis()
     axis.margins(x=0.2)
     axis.set_xlabel("images per second, relative to whole batches on 2 cores")
     axis.set_title("Training speed, and the SHA-256 of the weights (same colour: same weights)")

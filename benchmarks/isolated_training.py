@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,17 @@ PLAIN_LENET = None
 EPOCHS, BATCH_SIZE = 5, 32  # of plain LeNet
 
 
-def run(settings: Mapping[str, Any] | None, folders: tuple[Path, Path]) -> dict[str, float]:
+def run(
+    settings: Mapping[str, Any] | None,
+    folders: tuple[Path, Path],
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, float]:
     """Train in a new process and return its figures.
 
     Args:
         settings: Section `train` of a parameter file, or `PLAIN_LENET`.
         folders: Prepared sets to train on and to score.
+        environment: Variables to set for the process.
 
     Returns:
         seconds: training time from the compiled model to the last step, graph building included;
@@ -46,7 +52,10 @@ def run(settings: Mapping[str, Any] | None, folders: tuple[Path, Path]) -> dict[
         InputError: The training failed.
     """
     figures: dict[str, float] = child_process.run(
-        "benchmarks.isolated_training", *map(str, folders), stdin=json.dumps(settings)
+        "benchmarks.isolated_training",
+        *map(str, folders),
+        stdin=json.dumps(settings),
+        environment=environment,
     )
     return figures
 
@@ -104,7 +113,7 @@ def train_recipe(data: Prepared, settings: train.Params) -> tuple[Any, float, in
         checkpoint = Path(scratch) / "checkpoint.npz"
         began = time.perf_counter()
         models.adapt(settings.model, model, data.images)
-        _, steps = train.fit(model, settings, data, validation, checkpoint, "benchmark")
+        _, steps = train.fit(model, settings, data, validation, checkpoint, [])
         seconds = time.perf_counter() - began
     return model, seconds, int(steps["images"].sum())
 

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from benchmarks import child_process, command_line, isolated_training, markdown
@@ -62,9 +63,12 @@ def measure(setting: str) -> dict[str, float]:
     return {name: found[name] for name in SCORES}
 
 
-def measure_apart(setting: str) -> dict[str, float]:
-    """Return what `measure` returns in a new process."""
-    found: dict[str, float] = child_process.run("benchmarks.rounding", "--child", setting)
+def measure_apart(setting: str, jobs: int) -> dict[str, float]:
+    """Return what `measure` returns in a new process, one of some that run side by side."""
+    cores = child_process.share_of_cores(jobs)
+    found: dict[str, float] = child_process.run(
+        "benchmarks.rounding", "--child", setting, environment=cores
+    )
     text = ", ".join(f"{heading} {found[name]:.4f}" for name, heading in SCORES.items())
     print(f"{setting}: {text}", file=sys.stderr, flush=True)
     return found
@@ -95,7 +99,8 @@ def main() -> None:
             print(json.dumps(measure(args.child)))
             return
         with ThreadPoolExecutor(args.jobs) as pool:
-            results = dict(zip(SETTINGS, pool.map(measure_apart, SETTINGS), strict=True))
+            found = pool.map(partial(measure_apart, jobs=args.jobs), SETTINGS)
+            results = dict(zip(SETTINGS, found, strict=True))
         print(f"{CAPTION}\n{render(results)}", end="")
 
 

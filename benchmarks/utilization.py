@@ -150,7 +150,8 @@ def main() -> None:
 
         size = settings.batch_size
         data = Prepared(data.images[: STEPS * size], data.labels[: STEPS * size])
-        batches = Batches(data, size, settings.seed, augmentation=settings.augmentation)
+        sparse = settings.loss.startswith("sparse")
+        batches = Batches(data, size, settings.seed, sparse, settings.augmentation)
         workloads = {PRODUCT: matrix_product(SIDE, determinism.cores())}
         workloads |= training_workloads(recipe_model(settings, batches), batches)
         print(f"{CAPTION}\n{render(measure(workloads, REPEATS))}", end="")

@@ -18,6 +18,7 @@ THREADS_PER_OPERATION = 1
 
 # Environment variable with the number of cores to use; by default, all that the process may use.
 CORES = "PIPELINE_CORES"
+MOST_CORES = 1024
 
 # Makes an operation without a deterministic kernel an error. Training is bit-stable without it
 # too.
@@ -49,12 +50,12 @@ def cores() -> int:
         InputError: PIPELINE_CORES is not a positive integer.
     """
     given = os.environ.get(CORES)
-    if given is None:
+    if not given:
         from joblib import cpu_count
 
         return int(cpu_count())
-    if not given.isdecimal() or int(given) < 1:
-        raise InputError(f"environment variable {CORES}: got '{given}', expected 1 or more")
+    if not (given.isascii() and given.isdecimal() and 1 <= int(given) <= MOST_CORES):
+        raise InputError(f"environment variable {CORES}: got '{given}', expected 1 to {MOST_CORES}")
     return int(given)
 
 

@@ -86,8 +86,10 @@ def explain(error: ValidationError, prefix: str, value: object) -> str:
             case "union_tag_not_found":
                 complaints.append(f"{key}.name: missing")
             case "union_tag_invalid":
-                tag, known = item["ctx"]["tag"], item["ctx"]["expected_tags"].replace("'", "")
-                complaints.append(f"{key}.name: got '{tag}', expected one of {known}")
+                name, known = item["input"]["name"], item["ctx"]["expected_tags"].replace("'", "")
+                complaints.append(f"{key}.name: got {name!r}, expected one of {known}")
+            case "dict_type" | "model_type" | "model_attributes_type":
+                complaints.append(f"{key}: got {item['input']!r}, expected a section with keys")
             case _:
                 complaints.append(f"{key}: {_fault(item)}")
     return "; ".join(complaints)

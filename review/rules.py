@@ -5,7 +5,7 @@ No stage reads that section.
 
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PositiveFloat, ValidationError
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import Section, explain
@@ -21,8 +21,8 @@ class Floors(Section):
 class Growth(Section):
     """Highest accepted ratios of the new cost to the old one."""
 
-    parameters: float = Field(gt=0)
-    flops: float = Field(gt=0)
+    parameters: PositiveFloat
+    flops: PositiveFloat
 
 
 class Rules(Section):

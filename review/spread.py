@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, NonNegativeFloat, ValidationError
 from scipy import stats
 
 import recipes
@@ -39,7 +39,7 @@ class Score(Section):
     """A score over the seeds, with the interval of its mean from Student's t."""
 
     mean: float
-    standard_deviation: float = Field(ge=0)
+    standard_deviation: NonNegativeFloat
     low: float
     high: float
     seeds: dict[str, float] = Field(min_length=2)

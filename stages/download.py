@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from fashion_mnist import figures, params
 from fashion_mnist.data import class_counts, delivery, idx, kaggle_csv, sources
@@ -45,8 +45,8 @@ class Params(params.Section):
     """Section `download` of params.yaml."""
 
     sources: list[str] = Field(min_length=1)
-    timeout: float = Field(gt=0)  # seconds without a byte
-    attempts: int = Field(ge=1)
+    timeout: PositiveFloat  # seconds without a byte
+    attempts: PositiveInt
     files: dict[str, Pin]
     deliveries: list[Delivery] = Field(default_factory=list)
 

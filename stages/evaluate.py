@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from sklearn.metrics import classification_report
 from tqdm import tqdm
 
@@ -32,9 +32,9 @@ PRINTED = 10  # predictions
 class Params(params.Section):
     """Section `evaluate` of params.yaml."""
 
-    batch_size: int = Field(gt=0)
+    batch_size: PositiveInt
     mirror_average: bool
-    bins: int = Field(gt=0)
+    bins: PositiveInt
     seed: int = Field(ge=0, lt=2**32)
 
 
@@ -108,18 +108,24 @@ def predict(
 
 
 def forward(model: "keras.Model", images: Float32, batch_size: int) -> Float32:
-    """Return the outputs of a model for images (n, height, width, 1), several batches at a time."""
+    """Return the outputs of a model for images (n, height, width, 1).
+
+    Cores work on different batches, and the outputs of a batch do not depend on the others.
+    """
     import tensorflow as tf
 
-    outputs_of = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+    batch = tf.TensorSpec((None, *images.shape[1:]), tf.float32)
+    outputs_of = tf.function(lambda images: model(images, training=False), input_signature=[batch])
 
     def output(start: int) -> Float32:
         outputs: Float32 = outputs_of(images[start : start + batch_size]).numpy()
         return outputs
 
-    starts = tqdm(range(0, len(images), batch_size), "evaluate", unit="batch", disable=None)
+    starts = range(0, len(images), batch_size)
     with ThreadPoolExecutor(determinism.cores()) as pool:
-        return np.concatenate(list(pool.map(output, starts)))
+        outputs = pool.map(output, starts)
+        progress = tqdm(outputs, "evaluate", len(starts), unit="batch", disable=None)
+        return np.concatenate(list(progress))
 
 
 def tabulate(

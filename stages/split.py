@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, ValidationInfo, field_validator, model_validator
 
 from fashion_mnist import params
 from fashion_mnist.data import class_counts, delivery
@@ -26,7 +26,7 @@ class Params(params.Section):
     """Section `split` of params.yaml."""
 
     sample: Literal["balanced", "first"]
-    size: int = Field(ge=0)
+    size: NonNegativeInt
     role: Literal["test", "validation"]
     seed: int = Field(ge=0, lt=2**32)
     deliveries: bool = True

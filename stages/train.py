@@ -3,12 +3,13 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from fashion_mnist import determinism, models, params
 from fashion_mnist.data import prepared
@@ -42,10 +43,10 @@ class Params(params.Section):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation | None = None
     selection: Selection | None = None
-    shards: int = Field(default=8, gt=0)
-    batch_size: int = Field(gt=0)
-    epochs: int = Field(gt=0)
-    steps: int | None = Field(default=None, gt=0)
+    shards: PositiveInt = 1
+    batch_size: PositiveInt
+    epochs: PositiveInt
+    steps: PositiveInt | None = None
     select: Literal["last", "best"]
     seed: int = Field(ge=0, lt=2**32)
 
@@ -112,7 +113,7 @@ def fit(
     train: Prepared,
     validation: Prepared,
     path: Path,
-    fingerprint: str,
+    files: Sequence[Path],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train a model in place; it ends with the weights of the selected epoch.
 
@@ -122,7 +123,7 @@ def fit(
         train: Training set.
         validation: Validation set; it may be empty.
         path: Checkpoint from which a killed training resumes; the caller removes it.
-        fingerprint: Result of `resume.fingerprint` for this training.
+        files: Files with the data; a checkpoint of other data is not used.
 
     Returns:
         One row per epoch: epoch (from 1); accuracy and loss, averaged over the epoch while the
@@ -135,11 +136,13 @@ def fit(
     """
     import keras
 
-    from fashion_mnist.training.resume import Checkpoint
+    from fashion_mnist.training.resume import Checkpoint, fingerprint
 
     batches, validation_data = feed(train, validation, settings)
     trained = compiled(model, settings, batches)
-    checkpoint = Checkpoint(batches, path, fingerprint, settings.steps, settings.select == "best")
+    # Now all the code that the training needs is loaded, that of the model and the optimizer too.
+    training = fingerprint(settings.model_dump_json(), files)
+    checkpoint = Checkpoint(batches, path, training, settings.steps, settings.select == "best")
     finished = checkpoint.resume(trained)
     resumed, began = len(checkpoint.steps), time.monotonic()
     if not checkpoint.complete:
@@ -277,15 +280,13 @@ def main() -> None:
         determinism.start(settings.seed)
 
         from fashion_mnist import model_file
-        from fashion_mnist.training import resume
 
-        files = [path for folder in (args.train, args.validation) for path in folder.iterdir()]
-        fingerprint = resume.fingerprint(settings.model_dump_json(), sorted(files))
         model = models.build(settings.model, settings.arguments)
         model_file.check(model)
         print(f"train: {settings.model}, {model.count_params():,} parameters", file=sys.stderr)
         models.adapt(settings.model, model, train.images)
-        history, steps = fit(model, settings, train, validation, args.checkpoint, fingerprint)
+        files = [path for folder in (args.train, args.validation) for path in folder.iterdir()]
+        history, steps = fit(model, settings, train, validation, args.checkpoint, sorted(files))
         metrics = summarize(model, settings, history, steps)
         model_file.save(model, args.model)
         write_table(args.history, history)

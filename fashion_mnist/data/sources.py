@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 import aiohttp
 import fsspec
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 from tqdm import tqdm
 
@@ -33,7 +33,7 @@ BLOCK = 1 << 18  # bytes
 class Pin(Section):
     """Length and hash of a file's uncompressed content (mirrors differ in their gzip headers)."""
 
-    bytes: int = Field(gt=0)
+    bytes: PositiveInt
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 

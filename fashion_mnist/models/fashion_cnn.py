@@ -5,28 +5,26 @@ from typing import Annotated
 
 import keras
 from keras import layers
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from fashion_mnist.params import Section
-
-Count = Annotated[int, Field(gt=0)]
 
 
 class Convolution(Section):
     """Zero padding, convolution, BatchNorm, activation, max pooling."""
 
-    channels: Count
-    pad: Annotated[int, Field(ge=0)] = 1
-    filter: Count = 3
-    stride: Count = 1
-    pool: Count = 1
+    channels: PositiveInt
+    pad: NonNegativeInt = 1
+    filter: PositiveInt = 3
+    stride: PositiveInt = 1
+    pool: PositiveInt = 1
     activation: str = "relu"
 
 
 class Dense(Section):
     """BatchNorm, dropout, dense layer with activation."""
 
-    units: Count
+    units: PositiveInt
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     activation: str = "relu"
 

@@ -10,11 +10,9 @@ from typing import Annotated
 import keras
 import numpy as np
 from keras import layers
-from pydantic import Field
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from fashion_mnist.data.prepared import Float32
-
-Count = Annotated[int, Field(gt=0)]
 
 PATCH = 2  # pixels, height and width of the first layer's filters
 MOMENTUM = 0.9  # of BatchNorm's averages; a short training needs short averages
@@ -22,9 +20,9 @@ SAMPLE = 5000  # images whose patches the whitening filters come from
 
 
 def fast_cnn(
-    widths: Annotated[Sequence[Count], Field(min_length=1)] = (24, 48, 96),
+    widths: Annotated[Sequence[PositiveInt], Field(min_length=1)] = (24, 48, 96),
     whitening: bool = True,
-    head: Annotated[float, Field(gt=0)] = 0.1,
+    head: PositiveFloat = 0.1,
 ) -> keras.Model:
     """Return the network: 164,440 parameters by default, 163,736 of them trainable.
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from fashion_mnist.params import Section
 from fashion_mnist.training import schedules
@@ -11,7 +11,6 @@ from fashion_mnist.training import schedules
 if TYPE_CHECKING:
     import keras
 
-Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -19,34 +18,34 @@ class Adam(Section):
     """https://keras.io/api/optimizers/adam/"""
 
     name: Literal["adam"]
-    learning_rate: Positive = 0.001
+    learning_rate: PositiveFloat = 0.001
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
-    epsilon: Positive = 1e-7
+    epsilon: PositiveFloat = 1e-7
 
 
 class AdamW(Adam):
     """https://keras.io/api/optimizers/adamw/"""
 
     name: Literal["adamw"]  # type: ignore[assignment]
-    weight_decay: Annotated[float, Field(ge=0)] = 0.004
+    weight_decay: NonNegativeFloat = 0.004
 
 
 class RMSprop(Section):
     """https://keras.io/api/optimizers/rmsprop/"""
 
     name: Literal["rmsprop"]
-    learning_rate: Positive = 0.001
+    learning_rate: PositiveFloat = 0.001
     rho: Fraction = 0.9
     momentum: Fraction = 0.0
-    epsilon: Positive = 1e-7
+    epsilon: PositiveFloat = 1e-7
 
 
 class SGD(Section):
     """https://keras.io/api/optimizers/sgd/"""
 
     name: Literal["sgd"]
-    learning_rate: Positive = 0.01
+    learning_rate: PositiveFloat = 0.01
     momentum: Fraction = 0.0
     nesterov: bool = False
 
@@ -58,15 +57,15 @@ class Muon(Section):
     """
 
     name: Literal["muon"]
-    learning_rate: Positive = 0.001
+    learning_rate: PositiveFloat = 0.001
     momentum: Fraction = 0.95
-    ns_steps: Annotated[int, Field(gt=0)] = 5
-    weight_decay: Annotated[float, Field(ge=0)] = 0.004
-    adam_lr_ratio: Positive = 1.0
+    ns_steps: PositiveInt = 5
+    weight_decay: NonNegativeFloat = 0.004
+    adam_lr_ratio: PositiveFloat = 1.0
     adam_beta_1: Fraction = 0.9
     adam_beta_2: Fraction = 0.999
-    adam_weight_decay: Annotated[float, Field(ge=0)] = 0.004
-    rms_rate: Positive | None = 0.2
+    adam_weight_decay: NonNegativeFloat = 0.004
+    rms_rate: PositiveFloat | None = 0.2
 
 
 Optimizer = Annotated[Adam | AdamW | Muon | RMSprop | SGD, Field(discriminator="name")]

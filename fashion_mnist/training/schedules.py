@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from fashion_mnist.params import Section
 
@@ -24,7 +24,7 @@ class InverseTimeDecay(Section):
     """
 
     name: Literal["inverse_time_decay"]
-    decay_rate: float = Field(gt=0)
+    decay_rate: PositiveFloat
 
 
 class CosineDecay(Section):

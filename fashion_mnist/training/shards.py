@@ -1,9 +1,9 @@
-"""Trains a model on slices of each batch, so that the bytes do not depend on the number of cores.
+"""Trains a model on shards of each batch, so that the bytes do not depend on the number of cores.
 
 How a sum is split among threads decides how it is rounded, so here the recipe splits it. A step
-cuts its batch into slices. The forward and backward pass of a slice is a pure function, each of
-whose operations runs on one thread. The results are combined in the order of the slices. How many
-slices run at the same time changes nothing.
+cuts its batch into shards. The forward and backward pass of a shard is a pure function, each of
+whose operations runs on one thread. The results are combined in the order of the shards. How many
+shards are at work at the same time changes nothing.
 """
 
 from collections.abc import Callable
@@ -14,44 +14,47 @@ import numpy as np
 import tensorflow as tf
 
 from fashion_mnist.data.prepared import Float32
+from fashion_mnist.errors import InputError
 
-Batch = tuple[tf.Tensor, ...]  # images, labels, and weights if they are trained on
+Batch = tuple[tf.Tensor, ...]  # images, labels and weights in the loss
 
 # Name of the variables from which Keras's layers draw: a seed, and a counter of draws.
 SEED = "seed_generator_state"
-# Seeds of the slices of one step are this far apart: 2**32 divided by the golden ratio.
+# Seeds of the shards of one step are this far apart: 2**32 divided by the golden ratio.
 SEED_DISTANCE = 0x9E3779B9
 
 
-class Pass(NamedTuple):
-    """Result of a forward and backward pass of n images.
+class Result(NamedTuple):
+    """Result of the pass of a shard, or of a batch, of n images.
 
     outputs: probabilities (n, classes).
     losses: loss of each image (n,), unweighted.
-    loss: the images' share of the batch's loss ().
-    gradients: gradients of `loss`, one for each trainable variable.
-    state: new values of the variables that the pass updates, such as BatchNorm's averages, by their
-        place among the variables that are not trainable.
+    loss: the shard's part of the batch's loss ().
+    gradients: gradients of `loss`, one for each trainable variable; none without a backward pass.
+    updates: new values of the variables that the pass changes, such as BatchNorm's averages, by
+        their place among the variables that are not trainable.
     """
 
     outputs: tf.Tensor
     losses: tf.Tensor
     loss: tf.Tensor
     gradients: list[tf.Tensor]
-    state: dict[int, tf.Tensor]
+    updates: dict[int, tf.Tensor]
 
 
 class ShardedModel(keras.Model):  # type: ignore[misc]
-    """A model that shares layers and weights with another one and trains it slice by slice.
+    """A model that shares layers and weights with another one and trains it shard by shard.
 
-    Each slice normalizes by its own statistics ("ghost batch normalization", Hoffer et al. 2017,
-    https://arxiv.org/abs/1705.08741), and its layers draw from seeds of its own. With one slice, a
-    step is that of `keras.Model`. The loss of each image is recorded.
+    Each shard normalizes by its own statistics ("ghost batch normalization", Hoffer et al. 2017,
+    https://arxiv.org/abs/1705.08741), and its layers draw from seeds of its own, if their seeds are
+    in a `keras.random.SeedGenerator`. With one shard, a step is that of `keras.Model`, except that
+    a weight without a gradient gets one of zero. The loss of each image is recorded; call `begin`
+    before each epoch.
 
     Args:
-        model: The other model.
-        shards: Number of slices; their sizes differ by at most one. A batch of fewer images is one
-            slice.
+        model: The other model. Variables that a training pass changes must be averages or seeds.
+        shards: Number of shards; their sizes differ by at most one. A batch of fewer images is one
+            shard.
         images: Number of images per epoch.
     """
 
@@ -64,8 +67,8 @@ class ShardedModel(keras.Model):  # type: ignore[misc]
         # TensorFlow optimizes a function that it does not inline by itself, so that its rounding
         # does not depend on the graph around it.
         alone = {"experimental_attributes": {"_noinline": True}, "autograph": False}
-        self.passed = tf.function(self._passed, **alone)
-        self.scored = tf.function(self._scored, **alone)
+        self.forward = tf.function(self._forward, **alone)
+        self.forward_backward = tf.function(self._forward_backward, **alone)
 
     def begin(self) -> None:
         """Forget the losses of the last epoch."""
@@ -78,66 +81,56 @@ class ShardedModel(keras.Model):  # type: ignore[misc]
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Update the weights by a batch, and return the scores of the epoch so far."""
-        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        size = tf.shape(images)[0]
-        each = tf.ones(size) if weights is None else weights
-        found = self._in_slices((images, labels, each), self._trained)
-        for place, value in found.state.items():
+        result = self._in_shards(data, self.forward_backward)
+        for place, value in result.updates.items():
             self.network.non_trainable_variables[place].assign(value)
-        self.optimizer.apply(found.gradients, self.network.trainable_variables)
+        self.optimizer.apply(result.gradients, self.network.trainable_variables)
+        size = tf.size(result.losses)
         places = self.count + tf.range(size)
         self.losses_by_image.assign(
-            tf.tensor_scatter_nd_update(self.losses_by_image, places[:, None], found.losses)
+            tf.tensor_scatter_nd_update(self.losses_by_image, places[:, None], result.losses)
         )
         self.count.assign_add(size)
-        return self._scores(labels, found.outputs, weights, found.loss)
+        return self._update_metrics(data, result)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Score a batch slice by slice, and return the scores of the data so far."""
+        """Score a batch, and return the scores of the data so far."""
+        return self._update_metrics(data, self._in_shards(data, self.forward))
+
+    def _in_shards(self, data: Any, run: Callable[..., Result]) -> Result:
+        """Return the result of a batch, of whose shards none is empty."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        outputs, losses = self._in_slices((images, labels), self._predicted)
-        return self._scores(labels, outputs, weights, tf.reduce_mean(losses))
-
-    def _in_slices(self, batch: Batch, step: Callable[[list[Batch]], Any]) -> Any:
-        """Return what a step makes of the slices of a batch; there are no empty slices."""
-        return tf.cond(
-            tf.shape(batch[0])[0] < self.shards,
-            lambda: step([batch]),
-            lambda: step(cut(batch, self.shards)),
+        size = tf.shape(images)[0]
+        batch = images, labels, tf.ones(size) if weights is None else weights
+        result: Result = tf.cond(
+            size < self.shards,
+            lambda: self._combined([batch], run, size),
+            lambda: self._combined(cut(batch, self.shards), run, size),
         )
+        return result
 
-    def _predicted(self, slices: list[Batch]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the probabilities (n, classes) and losses (n,) of a batch of n images."""
-        outputs, losses = zip(*(self.scored(*part) for part in slices), strict=True)
-        return tf.concat(outputs, 0), tf.concat(losses, 0)
-
-    def _trained(self, slices: list[Batch]) -> Pass:
-        """Return the pass of a batch, combined from those of its slices."""
+    def _combined(self, shards: list[Batch], run: Callable[..., Result], size: tf.Tensor) -> Result:
+        """Return the result of a batch of `size` images, combined from those of its shards."""
         trainable = [variable.value for variable in self.network.trainable_variables]
         variables = self.network.non_trainable_variables
-        state = [variable.value for variable in variables]
-        size = tf.add_n([tf.shape(images)[0] for images, _, _ in slices])
-        share = tf.constant(1 / len(slices))
-        passes = [
-            self.passed(trainable, with_own_seeds(variables, number), size, share, *part)
-            for number, part in enumerate(slices)
+        share = tf.constant(1 / len(shards))
+        results = [
+            run(trainable, with_own_seeds(variables, number), size, share, *shard)
+            for number, shard in enumerate(shards)
         ]
-        outputs, losses, loss, gradients, states = zip(*passes, strict=True)
-        return Pass(
+        outputs, losses, loss, gradients, updates = zip(*results, strict=True)
+        return Result(
             outputs=tf.concat(outputs, 0),
             losses=tf.concat(losses, 0),
             loss=tf.add_n(loss),
             gradients=[tf.add_n(one) for one in zip(*gradients, strict=True)],
-            state={
-                place: tf.add_n([one[place] for one in states]) * share
-                # The seeds of the first slice are those with which the step began.
-                if state[place].dtype.is_floating
-                else value
-                for place, value in states[0].items()
+            updates={
+                place: combined_update(variables[place], [one[place] for one in updates])
+                for place in updates[0]
             },
         )
 
-    def _passed(
+    def _forward(
         self,
         trainable: list[tf.Tensor],
         state: list[tf.Tensor],
@@ -146,64 +139,62 @@ class ShardedModel(keras.Model):  # type: ignore[misc]
         images: tf.Tensor,
         labels: tf.Tensor,
         weights: tf.Tensor,
-    ) -> Pass:
-        """Return the pass of a slice, which changes no variable.
+        *,
+        training: bool = False,
+    ) -> Result:
+        """Return the result of a shard without a backward pass. No variable changes.
 
         Args:
             trainable: Values of the trainable variables.
-            state: Values of the others, with this slice's seeds.
+            state: Values of the others, with this shard's seeds.
             size: Images in the batch ().
-            share: The slice's share of losses that do not come from images, such as a penalty for
-                large weights ().
-            images: Images of the slice (n, height, width, channels).
+            share: Part of the layers' own losses, such as a penalty for large weights, that falls
+                to this shard ().
+            images: Images of the shard (n, height, width, channels).
             labels: Their labels.
             weights: Their weights in the loss (n,).
+            training: Whether layers are to work as in training.
         """
+        outputs, updated, penalties = self.network.stateless_call(
+            trainable, state, images, training=training, return_losses=True
+        )
+        losses = keras.losses.get(self.loss)(labels, outputs)
+        loss = tf.reduce_sum(losses * weights) / tf.cast(size, losses.dtype)
+        if penalties:
+            loss += share * tf.add_n(penalties)
+        changed = enumerate(zip(state, updated, strict=True))
+        updates = {place: new for place, (old, new) in changed if new is not old}
+        return Result(outputs, losses, loss, [], updates)
+
+    def _forward_backward(self, trainable: list[tf.Tensor], *arguments: Any) -> Result:
+        """Return the result of a shard; the arguments are those of `_forward`."""
         with tf.GradientTape() as tape:
             tape.watch(trainable)
-            outputs, updated, others = self.network.stateless_call(
-                trainable, state, images, training=True, return_losses=True
-            )
-            losses = keras.losses.get(self.loss)(labels, outputs)
-            loss = tf.reduce_sum(losses * weights) / tf.cast(size, losses.dtype)
-            loss += share * tf.add_n(others) if others else 0
+            result = self._forward(trainable, *arguments, training=True)
         zero = tf.UnconnectedGradients.ZERO
-        return Pass(
-            outputs=outputs,
-            losses=losses,
-            loss=loss,
-            gradients=tape.gradient(loss, trainable, unconnected_gradients=zero),
-            state={
-                place: new
-                for place, (old, new) in enumerate(zip(state, updated, strict=True))
-                if new is not old
-            },
-        )
+        gradients = tape.gradient(result.loss, trainable, unconnected_gradients=zero)
+        return result._replace(gradients=gradients)
 
-    def _scored(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return probabilities (n, classes) and losses (n,) of a slice."""
-        outputs = self.network(images, training=False)
-        return outputs, keras.losses.get(self.loss)(labels, outputs)
-
-    def _scores(self, labels: Any, outputs: Any, weights: Any, loss: Any) -> dict[str, Any]:
+    def _update_metrics(self, data: Any, result: Result) -> dict[str, Any]:
+        _, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         for metric in self.metrics:
             if metric.name == "loss":
-                metric.update_state(loss, sample_weight=tf.shape(outputs)[0])
+                metric.update_state(result.loss, sample_weight=tf.size(result.losses))
             else:
-                metric.update_state(labels, outputs, sample_weight=weights)
+                metric.update_state(labels, result.outputs, sample_weight=weights)
         scores: dict[str, Any] = self.get_metrics_result()
         return scores
 
 
 def cut(batch: Batch, shards: int) -> list[Batch]:
-    """Cut each part of a batch into slices, of which the first may be longer by one image."""
+    """Cut each part of a batch into shards, of which the first ones may be longer by one image."""
     size = tf.shape(batch[0])[0]
     sizes = size // shards + tf.cast(tf.range(shards) < size % shards, size.dtype)
     return list(zip(*(tf.split(part, sizes, num=shards) for part in batch), strict=True))
 
 
 def with_own_seeds(variables: list[keras.Variable], number: int) -> list[tf.Tensor]:
-    """Return the values of variables, with the seeds of slice `number`."""
+    """Return the values of variables, with the seeds of shard `number`."""
     distance = tf.constant([number * SEED_DISTANCE, 0], tf.int64)
     return [
         variable.value + tf.cast(distance, variable.dtype)
@@ -211,3 +202,19 @@ def with_own_seeds(variables: list[keras.Variable], number: int) -> list[tf.Tens
         else variable.value
         for variable in variables
     ]
+
+
+def combined_update(variable: keras.Variable, values: list[tf.Tensor]) -> tf.Tensor:
+    """Return the new value of a variable from its values after each shard.
+
+    Raises:
+        InputError: It is neither an average nor a seed.
+    """
+    if variable.name == SEED:
+        return values[0]  # whose seeds are those with which the step began
+    if len(values) > 1 and not values[0].dtype.is_floating:
+        raise InputError(
+            f"train.shards: got {len(values)}, expected 1, since the model counts in a variable, "
+            f"{variable.path}"
+        )
+    return tf.add_n(values) / len(values)

@@ -40,9 +40,9 @@ def test_cores_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert determinism.cores() == 64
 
 
-@pytest.mark.parametrize("value", ["", "0", "-1", "two", "1.5"])
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "1025", "\u0661"])
 def test_cores_that_are_no_number(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(determinism.CORES, value)
-    words = f"^environment variable PIPELINE_CORES: got '{value}', expected 1 or more$"
+    words = f"^environment variable PIPELINE_CORES: got '{value}', expected 1 to 1024$"
     with pytest.raises(InputError, match=words):
         determinism.cores()

@@ -52,8 +52,35 @@ def test_the_shipped_file_is_valid(section: str) -> None:
             "model: resnet",
             "got 'resnet', expected one of cnn_1, cnn_2",
         ),
-        ("train", "name: muon", "name: adagrad", "train.optimizer"),
-        ("train", "name: cosine_decay", "name: step", "train.schedule"),
+        (
+            "train",
+            "name: muon",
+            "name: adagrad",
+            "train.optimizer.name: got 'adagrad', expected one of adam, adamw, muon, rmsprop, sgd",
+        ),
+        ("train", "name: muon", "name: null", "train.optimizer.name: got None, expected one of"),
+        ("train", "name: muon # or", "# or", "train.optimizer.name: missing"),
+        (
+            "train",
+            "name: cosine_decay",
+            "name: step",
+            "train.schedule.name: got 'step', expected one of constant, cosine_decay, inverse",
+        ),
+        (
+            "train",
+            "  schedule:\n    name: cosine_decay # of the learning rate; or constant, "
+            "inverse_time_decay\n    warmup: 0.2 #",
+            "  schedule: constant #",
+            "train.schedule: got 'constant', expected a section with keys",
+        ),
+        ("train", "arguments: {}", "arguments: []", "train.arguments: got [], expected a section"),
+        ("train", "shards: 8", "shards: 0", "train.shards: got 0, expected greater than 0"),
+        (
+            "train",
+            "shards: 8",
+            "shards: 257",
+            "train.batch_size: got 256, expected at least train.shards, which is 257",
+        ),
         ("train", "name: cosine_decay", "name: inverse_time_decay", "schedule.decay_rate: missing"),
         ("train", "steps: null", "steps: 0", "train.steps: got 0, expected greater"),
         (
@@ -149,7 +176,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
 def test_a_section_that_is_not_a_mapping_is_named(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("preprocess: [unit]")
-    with pytest.raises(InputError, match=r"preprocess: got \['unit'\], expected a valid dict"):
+    with pytest.raises(InputError, match=r"preprocess: got \['unit'\], expected a section"):
         params.read(path, "preprocess", preprocess.Params)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fashion_mnist import determinism
 from tests.conftest import Pipeline, change, clone, commit, repro, run, run_module
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
@@ -104,9 +105,11 @@ def compared(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_spread_trains_with_several_seeds(spread: Path) -> None:
-    done = run_module("review", "spread", "--seeds", "2", cwd=spread)
+def test_spread_trains_with_several_seeds(spread: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(determinism.CORES, "8")
+    done = run_module("review", "spread", "--seeds", "2", "--jobs", "2", cwd=spread)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("images per second on 4 cores") == 2
     assert "accuracy: mean 0." in done.stdout
     # The data stages did not run again.
     assert set(re.findall(r"Running stage '([^']+)'", done.stderr)) == {"train", "evaluate"}

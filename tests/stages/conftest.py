@@ -72,7 +72,7 @@ def fit(keras: Any, finished: Pipeline, tmp_path: Path) -> Fit:
         model = models.build(asked.model, asked.arguments)
         checkpoint = tmp_path / "checkpoint.npz"
         checkpoint.unlink(missing_ok=True)
-        history, steps = train.fit(model, asked, *sets, checkpoint, "this training")
+        history, steps = train.fit(model, asked, *sets, checkpoint, [])
         return Trained(model, history, steps, train.summarize(model, asked, history, steps))
 
     return run

@@ -1,4 +1,4 @@
-"""A batch is trained slice by slice, and the number of cores at work changes nothing."""
+"""A batch is trained shard by shard, and the number of cores at work changes nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fashion_mnist import determinism
+from fashion_mnist.errors import InputError
 from fashion_mnist.training import losses
 from tests.conftest import Pipeline
 from tests.stages.conftest import SMALL, outputs
@@ -46,7 +47,7 @@ def fit(model: Any, **settings: Any) -> dict[str, list[float]]:
     return history
 
 
-def test_one_slice_is_the_step_of_keras(keras: Any, network: Builder) -> None:
+def test_one_shard_is_the_step_of_keras(keras: Any, network: Builder) -> None:
     def layers() -> list[Any]:
         keras.utils.set_random_seed(3)
         kernel = keras.regularizers.L2(0.1)
@@ -64,7 +65,7 @@ def test_one_slice_is_the_step_of_keras(keras: Any, network: Builder) -> None:
         for model in (plain, sharded(ours, 1))
     ]
     assert found[0].keys() == found[1].keys()
-    for name in ("accuracy", "loss", "val_accuracy"):
+    for name in ("accuracy", "loss", "val_accuracy", "val_loss"):
         assert found[0][name] == pytest.approx(found[1][name], rel=1e-6)
     assert all(
         np.allclose(old, new, atol=1e-6)
@@ -73,20 +74,24 @@ def test_one_slice_is_the_step_of_keras(keras: Any, network: Builder) -> None:
 
 
 @pytest.mark.parametrize("shards", [2, 3, 8])
-def test_slices_add_up_to_the_batch(network: Builder, shards: int) -> None:
-    """Where no layer looks at other images, slices change nothing but the rounding."""
-    models = [network() for _ in range(2)]
+def test_shards_add_up_to_the_batch(keras: Any, network: Builder, shards: int) -> None:
+    """Where no layer looks at other images, shards change nothing but the rounding."""
+    penalty = keras.regularizers.L2(0.1)
+    models = [network(keras.layers.Conv2D(3, 2, kernel_regularizer=penalty)) for _ in range(2)]
+    models[1].set_weights(models[0].get_weights())
+    weights = np.random.default_rng(2).random(70)
+    settings = {"sample_weight": weights, "validation_data": (IMAGES, LABELS), "epochs": 3}
     found = [
-        fit(sharded(model, count, learning_rate=0.05), epochs=3)
+        fit(sharded(model, count, learning_rate=0.05), **settings)
         for model, count in zip(models, (1, shards), strict=True)
     ]
-    assert found[0]["accuracy"] == found[1]["accuracy"]
-    assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-5)
+    for name in found[0]:
+        assert found[0][name] == pytest.approx(found[1][name], rel=1e-5)
     for old, new in zip(*(model.get_weights() for model in models), strict=True):
         assert np.allclose(old, new, atol=1e-5)
 
 
-def test_each_slice_normalizes_by_itself_and_the_averages_are_means(
+def test_each_shard_normalizes_by_itself_and_the_averages_are_means(
     keras: Any, network: Builder
 ) -> None:
     model = network(keras.layers.BatchNormalization(momentum=0.9))
@@ -113,7 +118,7 @@ def test_weights_that_are_not_trained_stay_the_same_to_the_bit(
     assert all(map(np.array_equal, frozen.get_weights(), before))
 
 
-def test_layers_draw_anew_in_each_slice_and_step(keras: Any, network: Builder) -> None:
+def test_layers_draw_again_in_each_shard_and_step(keras: Any, network: Builder) -> None:
     from fashion_mnist.training.shards import cut
 
     class Drawn(keras.layers.Layer):  # type: ignore[misc]
@@ -143,22 +148,42 @@ def test_layers_draw_anew_in_each_slice_and_step(keras: Any, network: Builder) -
         for number, part in enumerate(cut(batch, 4)):
             values = shards.with_own_seeds(model.network.non_trainable_variables, number)
             trainable = [variable.value for variable in model.network.trainable_variables]
-            one = model.passed(trainable, values, tf.constant(8), tf.constant(0.25), *part)
-            found.append(tuple(one.state[place].numpy()))
+            one = model.forward_backward(
+                trainable, values, tf.constant(8), tf.constant(0.25), *part
+            )
+            found.append(tuple(one.updates[place].numpy()))
         return found
 
     first = draws()
     assert first == draws()  # nothing was changed by a pass
     assert len(set(first)) == 4
     model.train_step(batch)
-    # The variable is a mean over the slices, which shows that the step drew the same.
+    # The variable is a mean over the shards, which shows that the step drew the same.
     assert np.allclose(layer.kept, np.mean(first, axis=0))
     assert not set(draws()) & set(first)
 
 
+def test_a_model_that_counts_cannot_be_cut(keras: Any, network: Builder) -> None:
+    class Counter(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = self.add_weight(
+                name="seen", shape=(), dtype="int32", initializer="zeros", trainable=False
+            )
+
+        def call(self, x: Any) -> Any:
+            self.seen.assign(self.seen + 1)
+            return x
+
+    fit(sharded(network(Counter()), 1))
+    words = "train.shards: got 3, expected 1, since the model counts in a variable, .*seen"
+    with pytest.raises(InputError, match=words):
+        fit(sharded(network(Counter()), 3))
+
+
 @pytest.mark.parametrize("size", [1, 5])
 def test_a_last_batch_of_fewer_images_than_shards(keras: Any, network: Builder, size: int) -> None:
-    """It is one slice, in a validation as well."""
+    """It is one shard, in a validation as well."""
     images, labels = IMAGES[: 16 + size], LABELS[: 16 + size]
     layers = [keras.layers.BatchNormalization, keras.layers.MaxPooling2D]
     models = [network(*(layer() for layer in layers)) for _ in range(2)]
