@@ -35,7 +35,7 @@ DATA = Path("data/prepared/train")
 PICTURE = Path("docs/cores.png")
 WARM_UP = 5  # steps that are not timed: TensorFlow builds its graph in the first
 STEPS = 60
-REPEATS = 5
+REPEATS = 3
 # Characters of a hash that are shown.
 SHOWN = 8
 
