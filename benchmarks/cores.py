@@ -10,7 +10,6 @@ Run `dvc repro preprocess` first, then `python -m benchmarks.cores`.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import statistics
@@ -23,7 +22,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from benchmarks import child_process, command_line, isolated_training, markdown
-from fashion_mnist import determinism, models, params
+from fashion_mnist import determinism, params
 from fashion_mnist.data import prepared
 from fashion_mnist.data.prepared import Prepared
 from fashion_mnist.errors import InputError, reported
@@ -99,16 +98,13 @@ def measure(run: Run) -> Figures:
         settings.loss.startswith("sparse"),
         augmentation=settings.augmentation,
     )
-    model = models.build(settings.model, settings.arguments)
-    models.adapt(settings.model, model, data.images)
-    trained = train.compiled(model, settings, batches)
+    trained = isolated_training.recipe_model(settings, batches)
     trained.fit(batches.dataset().take(WARM_UP), shuffle=False, verbose=0)
     trained.begin()
     began = time.perf_counter()
     trained.fit(batches.dataset(), shuffle=False, verbose=0)
     speed = images / (time.perf_counter() - began)
-    weights = b"".join(weight.tobytes() for weight in model.get_weights())
-    digest = hashlib.sha256(weights).hexdigest()
+    digest = isolated_training.weights_hash(trained.network)
     peak = isolated_training.peak_memory()
     began = time.perf_counter()
     for _ in batches.dataset():

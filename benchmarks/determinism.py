@@ -10,7 +10,6 @@ Run `dvc repro preprocess` first, then `python -m benchmarks.determinism`.
 """
 
 import argparse
-import hashlib
 import json
 import statistics
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from benchmarks import child_process, command_line, markdown
+from benchmarks import child_process, command_line, isolated_training, markdown
 from fashion_mnist import determinism, models
 from fashion_mnist.data import prepared
 from fashion_mnist.data.prepared import Prepared
@@ -97,8 +96,7 @@ def train(name: str, data: Prepared, shards: int, batch_size: int, steps: int) -
     sharded.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     fit(slice(start))
     seconds = fit(slice(start, start + images))
-    weights = b"".join(weight.tobytes() for weight in model.get_weights())
-    return Figures(images / seconds, hashlib.sha256(weights).hexdigest())
+    return Figures(images / seconds, isolated_training.weights_hash(model))
 
 
 def render(rounds: Sequence[Mapping[str, Mapping[str, Figures]]]) -> str:

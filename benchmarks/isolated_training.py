@@ -4,6 +4,7 @@ Reads section `train` of a parameter file as JSON from standard input (null: LeN
 and prints the figures as one line of JSON.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -12,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,13 @@ from fashion_mnist.data import prepared
 from fashion_mnist.data.prepared import Prepared
 from fashion_mnist.errors import reported
 from stages import train
+
+# TensorFlow may load only after its settings are fixed.
+if TYPE_CHECKING:
+    import keras
+
+    from fashion_mnist.training.batches import Batches
+    from fashion_mnist.training.shards import ShardedModel
 
 # In place of settings: LeNet as published, in the environment that TensorFlow sets up itself.
 PLAIN_LENET = None
@@ -116,6 +124,18 @@ def train_recipe(data: Prepared, settings: train.Params) -> tuple[Any, float, in
         _, steps = train.fit(model, settings, data, validation, checkpoint, [])
         seconds = time.perf_counter() - began
     return model, seconds, int(steps["images"].sum())
+
+
+def recipe_model(settings: train.Params, batches: "Batches") -> "ShardedModel":
+    """Return a recipe's model, adapted to the images and ready to train on the batches."""
+    model = models.build(settings.model, settings.arguments)
+    models.adapt(settings.model, model, batches.data.images)
+    return train.compiled(model, settings, batches)
+
+
+def weights_hash(model: "keras.Model") -> str:
+    """Return the SHA-256 of the weights of a model."""
+    return hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
 
 
 def peak_memory() -> float:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks import command_line, markdown
-from fashion_mnist import determinism, models, params
+from benchmarks import command_line, isolated_training, markdown
+from fashion_mnist import determinism, params
 from fashion_mnist.data import prepared
 from fashion_mnist.data.prepared import Prepared
 from fashion_mnist.errors import reported
@@ -57,13 +57,6 @@ def matrix_product(side: int, cores: int) -> Workload:
     matrices = [tf.random.normal((side, side)) for _ in range(cores)]
     products = tf.function(lambda: [tf.matmul(matrix, matrix)[0, 0] for matrix in matrices])
     return Workload(lambda: [one.numpy() for one in products()], cores * 2 * side**3)
-
-
-def recipe_model(settings: train.Params, batches: "Batches") -> "ShardedModel":
-    """Return the recipe's model, adapted to the images and ready to train on the batches."""
-    model = models.build(settings.model, settings.arguments)
-    models.adapt(settings.model, model, batches.data.images)
-    return train.compiled(model, settings, batches)
 
 
 def bare_step(model: "ShardedModel", batch: Sequence[Any]) -> Callable[[], object]:
@@ -153,7 +146,7 @@ def main() -> None:
         sparse = settings.loss.startswith("sparse")
         batches = Batches(data, size, settings.seed, sparse, settings.augmentation)
         workloads = {PRODUCT: matrix_product(SIDE, determinism.cores())}
-        workloads |= training_workloads(recipe_model(settings, batches), batches)
+        workloads |= training_workloads(isolated_training.recipe_model(settings, batches), batches)
         print(f"{CAPTION}\n{render(measure(workloads, REPEATS))}", end="")
 
 

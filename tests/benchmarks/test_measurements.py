@@ -119,7 +119,7 @@ def test_utilization_times_whole_epochs_of_the_recipe(finished: Pipeline, keras:
     images, labels = prepared.load(sets(finished)[0])
     data = Prepared(images[:64], labels[:64])
     batches = Batches(data, 32, settings.seed, augmentation=settings.augmentation)
-    model = utilization.recipe_model(settings, batches)
+    model = isolated_training.recipe_model(settings, batches)
     workloads = utilization.training_workloads(model, batches)
     flops = metrics(finished, "train")["flops_per_image"]
     for name, workload in workloads.items():

@@ -149,13 +149,14 @@ def test_checkpoint_of_other_data_is_not_used(copy: Pipeline, killed: bytes) -> 
     assert "has other parameters, data, code or libraries; starting from scratch" in resumed(copy)
 
 
+@pytest.mark.parametrize("module", ["models/fashion_cnn", "training/batches", "training/muon"])
 def test_checkpoint_of_other_code_is_not_used(
-    copy: Pipeline, killed: bytes, tmp_path_factory: pytest.TempPathFactory
+    copy: Pipeline, killed: bytes, tmp_path_factory: pytest.TempPathFactory, module: str
 ) -> None:
     code = tmp_path_factory.mktemp("code")
     for name in ("fashion_mnist", "stages"):
         shutil.copytree(ROOT / name, code / name)
-    with (code / "fashion_mnist/training/batches.py").open("a") as file:
+    with (code / f"fashion_mnist/{module}.py").open("a") as file:
         file.write("# changed\n")
     leave(everything(copy), killed)
     done = copy.run("train", PYTHONPATH=str(code))
