@@ -190,7 +190,7 @@ def main() -> None:
             {run: measure_apart(run) for run in measured} for _ in range(REPEATS)
         ]
         seconds = min(figures.seconds_per_batch for one in rounds for figures in one.values())
-        print(f"{CAPTION}\n{render(rounds)}\nA batch alone takes {1000 * seconds:.1f} ms.")
+        print(f"{CAPTION}\n{render(rounds)}\nTo prepare a batch takes {1000 * seconds:.1f} ms.")
         draw(rounds, args.figure)
 
 

@@ -47,7 +47,7 @@ def cores() -> int:
     the quota of its container allow.
 
     Raises:
-        InputError: PIPELINE_CORES is not a positive integer.
+        InputError: PIPELINE_CORES is not an integer from 1 to 1024.
     """
     given = os.environ.get(CORES)
     if not given:
@@ -55,7 +55,10 @@ def cores() -> int:
 
         return int(cpu_count())
     if not (given.isascii() and given.isdecimal() and 1 <= int(given) <= MOST_CORES):
-        raise InputError(f"environment variable {CORES}: got '{given}', expected 1 to {MOST_CORES}")
+        raise InputError(
+            f"environment variable {CORES}: got '{given}', "
+            f"expected an integer from 1 to {MOST_CORES}"
+        )
     return int(given)
 
 

@@ -158,8 +158,9 @@ def fit(
         seen = sum(step["images"] for step in checkpoint.steps[resumed:])
         if seen:
             speed = seen / (time.monotonic() - began)
-            cores = f"{determinism.cores()} core" + "s" * (determinism.cores() > 1)
-            text = f"{speed:.0f} images per second on {cores}, including validation"
+            used = min(determinism.cores(), settings.shards)
+            cores = f"{used} core" + "s" * (used > 1)
+            text = f"{speed:.0f} images per second on {cores}, with start and validation"
             print(f"train: {text}", file=sys.stderr)
     if settings.select == "best":
         trained.set_weights(checkpoint.best)

@@ -43,6 +43,8 @@ def test_cores_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "1025", "\u0661"])
 def test_cores_that_are_no_number(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(determinism.CORES, value)
-    words = f"^environment variable PIPELINE_CORES: got '{value}', expected 1 to 1024$"
+    words = (
+        f"^environment variable PIPELINE_CORES: got '{value}', expected an integer from 1 to 1024$"
+    )
     with pytest.raises(InputError, match=words):
         determinism.cores()

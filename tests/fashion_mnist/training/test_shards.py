@@ -243,7 +243,7 @@ def test_the_same_bytes_on_any_number_of_cores(
         monkeypatch.setenv(determinism.CORES, str(cores))
         done = copy.run("train")
         assert done.returncode == 0, done.stderr
-        assert f"images per second on {cores} core" in done.stderr
+        assert f"images per second on {min(cores, 5)} core" in done.stderr
         copy.run_all("evaluate")
         scores = (copy.folder / "metrics/predictions.csv").read_bytes()
         found.append([*outputs(copy), scores])
