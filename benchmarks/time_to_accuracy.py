@@ -31,7 +31,7 @@ from benchmarks import command_line, isolated_training, recipe_costs, results_fi
 from benchmarks.recipe_costs import BASELINE, RECIPES
 from benchmarks.results_file import Results
 from fashion_mnist.errors import InputError, reported
-from review import machine
+from fashion_mnist import machine
 
 SETS = Path("published/data/sets")
 METRICS = Path("published/metrics/systems")

@@ -11,14 +11,15 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.text import Text
 
+from fashion_mnist import machine
 from fashion_mnist.errors import InputError
+from fashion_mnist.machine import Machine
 from repository import clones, deliveries, dvc_lock, revisions
 from repository.commands import dvc
 from repository.dvc_lock import PIPELINE, Stages
 from repository.revisions import PUBLISHED, Revision
-from review import machine, output_list
+from review import output_list
 from review.json_result import JsonResult
-from review.machine import Machine
 from review.output_list import Row
 
 FOLDER = ".dvc/tmp/rerun"

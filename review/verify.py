@@ -14,13 +14,14 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
+from fashion_mnist import machine
 from fashion_mnist.errors import InputError
 from repository import deliveries, dvc_lock, dvc_status, revisions
 from repository.deliveries import UnreachableError
 from repository.dvc_lock import LOCK, Stages
 from repository.dvc_status import ABSENT, UNCHANGED, Status
 from repository.revisions import PUBLISHED, Revision
-from review import card, evidence, machine, output_list, rerun, staleness
+from review import card, evidence, output_list, rerun, staleness
 from review.json_result import JsonResult
 from review.output_list import Row
 

@@ -12,7 +12,8 @@ import pytest
 
 from fashion_mnist.files import write_metrics
 from repository import dvc_lock, revisions
-from review import machine, rerun
+from fashion_mnist import machine
+from review import rerun
 from review.rerun import ComparedOutput
 from tests.conftest import AUTHOR, ROOT, run
 
