@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from fashion_mnist import machine
 from fashion_mnist.files import write_metrics
 from repository import dvc_lock, revisions
-from fashion_mnist import machine
 from review import rerun
 from review.rerun import ComparedOutput
 from tests.conftest import AUTHOR, ROOT, run
