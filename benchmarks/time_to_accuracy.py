@@ -30,8 +30,8 @@ from ruamel.yaml import YAML
 from benchmarks import command_line, isolated_training, recipe_costs, results_file
 from benchmarks.recipe_costs import BASELINE, RECIPES
 from benchmarks.results_file import Results
-from fashion_mnist.errors import InputError, reported
 from fashion_mnist import machine
+from fashion_mnist.errors import InputError, reported
 
 SETS = Path("published/data/sets")
 METRICS = Path("published/metrics/systems")
