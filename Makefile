@@ -91,8 +91,9 @@ COMPILE := .venv/bin/uv pip compile --quiet --upgrade
 lock: .venv/installed-dev ## resolve the dependencies of pyproject.toml again
 	$(COMPILE) pyproject.toml --extra s3 --output-file requirements-s3.lock
 	$(COMPILE) pyproject.toml --constraint requirements-s3.lock --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra cluster --constraint requirements-s3.lock --output-file requirements-cluster.lock
 	$(COMPILE) --group review --constraint requirements-s3.lock --output-file requirements-review.lock
-	$(COMPILE) pyproject.toml --extra s3 --extra dev --group review --constraint requirements-s3.lock --constraint requirements-review.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra s3 --extra cluster --extra dev --group review --constraint requirements-s3.lock --constraint requirements-review.lock --output-file requirements-dev.lock
 
 # Prints a dot for each package that pip finds, then one every two seconds while pip unpacks them.
 # (The bash of macOS ends the loop at the first silence; cat reads the rest.)
@@ -115,6 +116,9 @@ endef
 	$(install)
 
 .venv/installed-s3: requirements-s3.lock .venv/installed
+	$(install)
+
+.venv/installed-cluster: requirements-cluster.lock .venv/installed
 	$(install)
 
 .venv/installed-dev: requirements-dev.lock .venv/installed

@@ -61,16 +61,22 @@ def apply(changes: Mapping[str, Any], parameters: MutableMapping[str, Any]) -> N
             parameters[key] = value
 
 
+def writer() -> YAML:
+    """Return a YAML writer that keeps comments, order and the layout of params.yaml."""
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 4096  # breaks no line
+    yaml.Representer = _Representer
+    return yaml
+
+
 def rewrite(path: Path, changes: dict[str, Any]) -> None:
     """Set values in a YAML file; its other values, its comments and its order stay.
 
     Raises:
         InputError: The file is not valid YAML, or its top level is not a mapping of sections.
     """
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.width = 4096  # breaks no line
-    yaml.Representer = _Representer
+    yaml = writer()
     parameters = parse(path.read_bytes(), str(path), yaml)
     if not isinstance(parameters, dict):
         raise InputError(f"{path}: no sections")

@@ -10,7 +10,9 @@ import argparse
 import hashlib
 import json
 import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import numpy as np
 from pydantic import Field, NonNegativeFloat, ValidationError
 from scipy import stats
 
+import cluster
 import recipes
 from fashion_mnist import determinism, files
 from fashion_mnist.errors import InputError
@@ -31,6 +34,9 @@ from review.evidence import Evidence
 # Scores of finished seeds, for `measure`.
 KEPT = Path(".dvc/tmp/spread")
 LEVEL = 0.95
+STAGE = "evaluate"
+# Runs the pipeline of the project in a folder, up to that stage.
+Repro = Callable[[Path], object]
 # Share of a training on one core that other cores do not speed up: docs/benchmarks.md.
 SERIAL = 0.17
 
@@ -164,16 +170,9 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
         raise InputError("the working tree has changes: commit them first")
     head = evidence.gather(revisions.resolve(root, "HEAD"))
     name = fingerprint(head.parameters, head.lock)
-    cores = determinism.cores()
-    jobs = jobs or side_by_side(seeds, cores)
-    score = partial(
-        _kept_or_trained,
-        root,
-        head.revision.commit or "",
-        (kept or root / KEPT) / name,
-        max(1, cores // jobs),
-    )
-    with ThreadPoolExecutor(jobs) as pool:
+    folder = (kept or root / KEPT) / name
+    with _place(seeds, jobs) as (at_once, repro), ThreadPoolExecutor(at_once) as pool:
+        score = partial(_kept_or_trained, root, head.revision.commit or "", folder, repro)
         scores = dict(enumerate(pool.map(score, range(1, seeds + 1)), 1))
     found = Spread(
         fingerprint=name,
@@ -184,6 +183,31 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
     )
     files.write_metrics(root / evidence.SPREAD, found.model_dump())
     return found
+
+
+@contextmanager
+def _place(seeds: int, jobs: int | None) -> Iterator[tuple[int, Repro]]:
+    """Yield how many seeds to train at a time, and what runs the pipeline of one.
+
+    Raises:
+        InputError: See `cluster.session.connected`.
+    """
+    if cluster.wanted():
+        from cluster import session
+        from cluster.repro import Project
+
+        with session.connected() as machines:
+            cores = machines.share(seeds)
+            yield (
+                jobs or machines.at_once(cores),
+                lambda project: Project(project, machines, cores).repro([STAGE]),
+            )
+        return
+    cores = determinism.cores()
+    jobs = jobs or side_by_side(seeds, cores)
+    environment = {determinism.CORES: str(max(1, cores // jobs))}
+    target = f"{dvc_lock.PIPELINE}:{STAGE}"
+    yield jobs, lambda project: dvc("repro", target, cwd=project, environment=environment)
 
 
 def side_by_side(trainings: int, cores: int) -> int:
@@ -199,7 +223,7 @@ def side_by_side(trainings: int, cores: int) -> int:
     return min(range(1, min(trainings, cores) + 1), key=duration)
 
 
-def train(root: Path, commit: str, seed: int, folder: Path, cores: int) -> dict[str, float]:
+def train(root: Path, commit: str, seed: int, folder: Path, repro: Repro) -> dict[str, float]:
     """Run the pipeline of a commit with a seed of the training, in a clone, and return its scores.
 
     Args:
@@ -207,7 +231,7 @@ def train(root: Path, commit: str, seed: int, folder: Path, cores: int) -> dict[
         commit: Hash of the commit.
         seed: Seed of the training.
         folder: Folder for the clone, removed afterwards.
-        cores: Number of cores to train on.
+        repro: Runs the pipeline of a project.
 
     Raises:
         InputError: The pipeline failed; its output was printed.
@@ -215,8 +239,7 @@ def train(root: Path, commit: str, seed: int, folder: Path, cores: int) -> dict[
     with clones.clone(root, commit, folder) as project:
         clones.restore(root, project)
         recipes.rewrite(project / "params.yaml", {"train": {"seed": seed}})
-        environment = {determinism.CORES: str(cores)}
-        dvc("repro", f"{dvc_lock.PIPELINE}:evaluate", cwd=project, environment=environment)
+        repro(project)
         scores = revisions.working_tree(project, f"seed {seed}").json(evidence.SCORES)
     return {name: scores[name] for name in SCORES}
 
@@ -254,11 +277,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _kept_or_trained(
-    root: Path, commit: str, kept: Path, cores: int, seed: int
+    root: Path, commit: str, kept: Path, repro: Repro, seed: int
 ) -> dict[str, float]:
     """Return the scores of a seed, which are kept as a file in the folder `kept`."""
     path = kept / f"{seed}.json"
     if not path.exists():
-        files.write_metrics(path, train(root, commit, seed, kept / str(seed), cores))
+        files.write_metrics(path, train(root, commit, seed, kept / str(seed), repro))
     scores: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     return scores

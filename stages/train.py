@@ -1,9 +1,11 @@
 """Trains the model that params.yaml describes and writes it as a canonical Keras file."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from fashion_mnist.training.batches import Batches
     from fashion_mnist.training.shards import ShardedModel
 
+CLUSTER = "RAY_ADDRESS"
 CURVE = 500  # points of the loss by step
 
 
@@ -146,25 +149,48 @@ def fit(
     finished = checkpoint.resume(trained)
     resumed, began = len(checkpoint.steps), time.monotonic()
     if not checkpoint.complete:
-        trained.fit(
-            batches.dataset(),
-            initial_epoch=finished,
-            epochs=settings.epochs,
-            validation_data=validation_data,
-            callbacks=[checkpoint, keras.callbacks.TerminateOnNaN()],
-            shuffle=False,  # Keras warns about the default, which has no effect on a data set
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+        with place(trained, settings):
+            trained.fit(
+                batches.dataset(),
+                initial_epoch=finished,
+                epochs=settings.epochs,
+                validation_data=validation_data,
+                callbacks=[checkpoint, keras.callbacks.TerminateOnNaN()],
+                shuffle=False,  # Keras warns about the default, which has no effect on a data set
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
         seen = sum(step["images"] for step in checkpoint.steps[resumed:])
         if seen:
             speed = seen / (time.monotonic() - began)
-            used = min(determinism.cores(), settings.shards)
-            cores = f"{used} core" + "s" * (used > 1)
-            text = f"{speed:.0f} images per second on {cores}, with start and validation"
+            text = f"{speed:.0f} images per second on {used(settings)}, with start and validation"
             print(f"train: {text}", file=sys.stderr)
     if settings.select == "best":
         trained.set_weights(checkpoint.best)
     return checkpoint.tables()
+
+
+def place(model: "ShardedModel", settings: Params) -> AbstractContextManager[None]:
+    """Let the shards of a model run on the cluster that RAY_ADDRESS names, if it is set.
+
+    That changes no byte, so neither DVC nor a checkpoint knows of it.
+    """
+    if not os.environ.get(CLUSTER):
+        return nullcontext()
+
+    from cluster import training, worker
+
+    network = worker.Network(
+        settings.model, settings.arguments, settings.loss, settings.label_smoothing
+    )
+    return training.on_cluster(model, network)
+
+
+def used(settings: Params) -> str:
+    """Return on what a training runs, as text."""
+    if os.environ.get(CLUSTER):
+        return "a cluster"
+    cores = min(determinism.cores(), settings.shards)
+    return f"{cores} core" + "s" * (cores > 1)
 
 
 def compiled(model: "keras.Model", settings: Params, batches: "Batches") -> "ShardedModel":

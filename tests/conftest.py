@@ -290,6 +290,26 @@ def tracked(finished: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return once(tmp_path_factory, "tracked", make)
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone that has trained a small model for an epoch, and committed that."""
+    folder = clone(tmp_path_factory.mktemp("small") / "clone")
+    pipeline = Pipeline(folder)
+    pipeline.params["train"] |= {
+        "model": "dense",
+        "arguments": {},
+        "optimizer": {"name": "adam"},
+        "augmentation": None,
+        "selection": None,
+    }
+    pipeline.set("train.epochs", 1)
+    # No stage may be skipped because the committed lock file knows it.
+    (folder / "dvc.lock").unlink()
+    assert repro(folder) == ["download", "split", "preprocess", "train", "evaluate"]
+    commit(folder, "small model")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:

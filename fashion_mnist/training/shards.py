@@ -3,10 +3,10 @@
 How a sum is split among threads decides how it is rounded, so here the recipe splits it. A step
 cuts its batch into shards. The forward and backward pass of a shard is a pure function, each of
 whose operations runs on one thread. The results are combined in the order of the shards. How many
-shards are at work at the same time changes nothing.
+shards are at work at the same time, and on which machine, changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -42,6 +42,11 @@ class Result(NamedTuple):
     updates: dict[int, tf.Tensor]
 
 
+# A pass is the arguments of `ShardedModel._forward`, in the order in which they stand there.
+Pass = tuple[Any, ...]
+RunPasses = Callable[[bool, Sequence[Pass]], list[Result]]
+
+
 class ShardedModel(keras.Model):  # type: ignore[misc]
     """A model that shares layers and weights with another one and trains it shard by shard.
 
@@ -49,7 +54,7 @@ class ShardedModel(keras.Model):  # type: ignore[misc]
     https://arxiv.org/abs/1705.08741), and its layers draw from seeds of its own, if their seeds are
     in a `keras.random.SeedGenerator`. With one shard, a step is that of `keras.Model`, except that
     a weight without a gradient gets one of zero. The loss of each image is recorded; call `begin`
-    before each epoch.
+    before each epoch. `run_passes` may be replaced before `fit` by what runs the passes elsewhere.
 
     Args:
         model: The other model. Variables that a training pass changes must be averages or seeds.
@@ -69,6 +74,7 @@ class ShardedModel(keras.Model):  # type: ignore[misc]
         alone = {"experimental_attributes": {"_noinline": True}, "autograph": False}
         self.forward = tf.function(self._forward, **alone)
         self.forward_backward = tf.function(self._forward_backward, **alone)
+        self.run_passes: RunPasses = self.run_here
 
     def begin(self) -> None:
         """Forget the losses of the last epoch."""
@@ -81,7 +87,7 @@ class ShardedModel(keras.Model):  # type: ignore[misc]
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Update the weights by a batch, and return the scores of the epoch so far."""
-        result = self._in_shards(data, self.forward_backward)
+        result = self._in_shards(data, training=True)
         for place, value in result.updates.items():
             self.network.non_trainable_variables[place].assign(value)
         self.optimizer.apply(result.gradients, self.network.trainable_variables)
@@ -95,35 +101,49 @@ class ShardedModel(keras.Model):  # type: ignore[misc]
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Score a batch, and return the scores of the data so far."""
-        return self._update_metrics(data, self._in_shards(data, self.forward))
+        return self._update_metrics(data, self._in_shards(data, training=False))
 
-    def _in_shards(self, data: Any, run: Callable[..., Result]) -> Result:
+    def run_here(self, training: bool, passes: Sequence[Pass]) -> list[Result]:
+        """Return the results of the passes of shards.
+
+        Args:
+            training: Whether to run them as in training, and backward too.
+            passes: Arguments of `_forward` for each shard.
+        """
+        return [self.function(training)(*arguments) for arguments in passes]
+
+    def function(self, training: bool) -> Any:
+        """Return the `tf.function` of a pass: see `run_here`."""
+        return self.forward_backward if training else self.forward
+
+    def _in_shards(self, data: Any, training: bool) -> Result:
         """Return the result of a batch, of whose shards none is empty."""
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         size = tf.shape(images)[0]
         batch = images, labels, tf.ones(size) if weights is None else weights
         result: Result = tf.cond(
             size < self.shards,
-            lambda: self._combined([batch], run, size),
-            lambda: self._combined(cut(batch, self.shards), run, size),
+            lambda: self._combined([batch], training, size),
+            lambda: self._combined(cut(batch, self.shards), training, size),
         )
         return result
 
-    def _combined(self, shards: list[Batch], run: Callable[..., Result], size: tf.Tensor) -> Result:
+    def _combined(self, shards: list[Batch], training: bool, size: tf.Tensor) -> Result:
         """Return the result of a batch of `size` images, combined from those of its shards."""
         trainable = [variable.value for variable in self.network.trainable_variables]
         variables = self.network.non_trainable_variables
         share = tf.constant(1 / len(shards))
-        results = [
-            run(trainable, with_own_seeds(variables, number), size, share, *shard)
+        passes = [
+            (trainable, with_own_seeds(variables, number), size, share, *shard)
             for number, shard in enumerate(shards)
         ]
+        results = self.run_passes(training, passes)
         outputs, losses, loss, gradients, updates = zip(*results, strict=True)
         return Result(
             outputs=tf.concat(outputs, 0),
             losses=tf.concat(losses, 0),
-            loss=tf.add_n(loss),
-            gradients=[tf.add_n(one) for one in zip(*gradients, strict=True)],
+            loss=sum_in_order(loss),
+            gradients=[sum_in_order(one) for one in zip(*gradients, strict=True)],
             updates={
                 place: combined_update(variables[place], [one[place] for one in updates])
                 for place in updates[0]
@@ -217,4 +237,15 @@ def combined_update(variable: keras.Variable, values: list[tf.Tensor]) -> tf.Ten
             f"train.shards: got {len(values)}, expected 1, since the model counts in a variable, "
             f"{variable.path}"
         )
-    return tf.add_n(values) / len(values)
+    return sum_in_order(values) / len(values)
+
+
+def sum_in_order(values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Return the sum of tensors of one shape, rounded in a way that their order alone decides.
+
+    `tf.add_n` is rounded in the order of the names of the operations that made its inputs, and
+    begins with an input whose memory it can reuse.
+    """
+    stacked = tf.stack(values)
+    # A scalar loss is added from the first to the last, as a vectorized sum would not do.
+    return tf.cumsum(stacked)[-1] if stacked.shape.rank == 1 else tf.reduce_sum(stacked, 0)

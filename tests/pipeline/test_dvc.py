@@ -38,7 +38,10 @@ LOCK: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
 
 
 def imported(path: Path) -> set[str]:
-    """Return the modules of ours that a module imports, directly or not, as paths."""
+    """Return the modules of ours that a module imports, directly or not, as paths.
+
+    Those of `cluster` are loaded on a cluster only, and where a stage runs changes no byte.
+    """
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -47,6 +50,8 @@ def imported(path: Path) -> set[str]:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     found = set()
     for name in names:
+        if name.partition(".")[0] == "cluster":
+            continue
         parts = Path(*name.split("."))
         # Importing a module runs the packages on the way to it.
         packages = [package / "__init__.py" for package in (parts, *parts.parents)]

@@ -8,31 +8,9 @@ from typing import Any
 import pytest
 
 from fashion_mnist import determinism
-from tests.conftest import Pipeline, change, clone, commit, repro, run, run_module
+from tests.conftest import change, commit, repro, run, run_module
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
-
-ALL = ["download", "split", "preprocess", "train", "evaluate"]
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone that has trained a small model for an epoch, and committed that."""
-    folder = clone(tmp_path_factory.mktemp("small") / "clone")
-    pipeline = Pipeline(folder)
-    pipeline.params["train"] |= {
-        "model": "dense",
-        "arguments": {},
-        "optimizer": {"name": "adam"},
-        "augmentation": None,
-        "selection": None,
-    }
-    pipeline.set("train.epochs", 1)
-    # No stage may be skipped because the committed lock file knows it.
-    (folder / "dvc.lock").unlink()
-    assert repro(folder) == ALL
-    commit(folder, "small model")
-    return folder
 
 
 def restore(folder: Path) -> None:

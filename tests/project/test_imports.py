@@ -12,8 +12,9 @@ from tests.conftest import ROOT
 # Each may import those before it. Nothing imports tests.
 LEVELS = (
     {"fashion_mnist"},
-    {"stages", "recipes", "published"},
-    {"repository"},
+    {"recipes", "repository"},
+    {"cluster"},
+    {"stages", "published"},
     {"review"},
     {"retraining"},
     {"benchmarks", "docs"},

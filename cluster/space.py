@@ -1,0 +1,115 @@
+"""Reads `search.space`: what keys of section `train` may be."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fashion_mnist.errors import InputError
+
+# Optional, and slow to load.
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+# Types of the two bounds, low and high, of a number.
+BOUNDS = {"float": (int, float), "log": (int, float), "int": (int,)}
+KINDS = (*BOUNDS, "choice")
+DIGITS = 4  # of a suggested number: enough to search, and to be read
+
+
+class Range(NamedTuple):
+    """What a key may be: a number between two bounds, or one of several values.
+
+    kind: float, log (a float whose logarithm is uniform), int or choice.
+    values: [low, high], or the values of a choice.
+    """
+
+    kind: str
+    values: list[Any]
+
+    def distribution(self) -> "BaseDistribution":
+        """Return what Optuna takes for it."""
+        from optuna import distributions
+
+        if self.kind == "choice":  # of values of any type, while Optuna takes scalars
+            return distributions.CategoricalDistribution([json.dumps(one) for one in self.values])
+        if self.kind == "int":
+            return distributions.IntDistribution(*self.values)
+        return distributions.FloatDistribution(*self.values, log=self.kind == "log")
+
+    def value(self, suggested: Any) -> Any:
+        """Return the value of the key for one that Optuna suggests."""
+        if self.kind == "choice":
+            return json.loads(suggested)
+        return suggested if self.kind == "int" else float(f"{suggested:.{DIGITS}g}")
+
+    def position(self, value: Any) -> float:
+        """Return where a value lies between the bounds, or among the values: 0 to 1."""
+        if self.kind == "choice":
+            return self.values.index(value) / max(1, len(self.values) - 1)
+        scale = math.log if self.kind == "log" else float
+        low, high, here = map(scale, (*self.values, value))
+        return (here - low) / (high - low)
+
+
+def read(section: Mapping[str, Any], train: Mapping[str, Any]) -> dict[str, Range]:
+    """Return what each key may be, by its path, joined by dots.
+
+    Args:
+        section: Key `search.space`, nested like section `train`.
+        train: Section `train`.
+
+    Raises:
+        InputError: A key is not in `train`, or is not followed by one kind with its values.
+    """
+    found = dict(_ranges(section, train, ""))
+    if not found:
+        raise InputError("search.space: no keys, expected keys of train and what they may be")
+    return found
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by path as nested mappings."""
+    found: dict[str, Any] = {}
+    for path, value in values.items():
+        *parents, key = path.split(".")
+        inner = found
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[key] = value
+    return found
+
+
+def _ranges(section: Any, train: Any, prefix: str) -> Iterator[tuple[str, Range]]:
+    for key, inside in section.items():
+        where = f"search.space.{prefix}{key}"
+        present = train if isinstance(train, Mapping) else {}
+        if key not in present:
+            known = [*present, *(KINDS if prefix else ())]
+            raise InputError(f"{where}: unknown key, expected one of {', '.join(known)}")
+        if not isinstance(inside, Mapping) or not inside:
+            raise InputError(f"{where}: got {inside!r}, expected one of {', '.join(KINDS)}")
+        kind = next(iter(inside))
+        if kind in KINDS:
+            yield f"{prefix}{key}", _range(inside, where)
+        else:
+            yield from _ranges(inside, present[key], f"{prefix}{key}.")
+
+
+def _range(section: Mapping[str, Any], where: str) -> Range:
+    if len(section) > 1:
+        raise InputError(f"{where}: got {', '.join(section)}, expected only one of them")
+    ((kind, values),) = section.items()
+    if kind == "choice":
+        if not isinstance(values, list) or not values:
+            raise InputError(f"{where}.choice: got {values!r}, expected a list of values")
+        return Range(kind, values)
+    numbers = isinstance(values, list) and all(
+        type(one) in BOUNDS[kind] and math.isfinite(one) for one in values
+    )
+    if not numbers or len(values) != 2 or not values[0] < values[1]:
+        what = "integers" if kind == "int" else "numbers"
+        raise InputError(f"{where}.{kind}: got {values!r}, expected {what} [low, high]")
+    if kind == "log" and values[0] <= 0:
+        raise InputError(f"{where}.log: got {values!r}, expected numbers above 0")
+    return Range(kind, values)
