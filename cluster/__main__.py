@@ -28,7 +28,7 @@ def machines() -> Iterator[Cluster]:
     if not cluster.wanted():
         raise InputError(
             f"{cluster.ADDRESS} is not set: expected the address of a cluster, "
-            f"or '{session.LOCAL}' for this machine alone"
+            f"or '{cluster.LOCAL}' for this machine alone"
         )
     with session.connected() as found:
         yield found
@@ -78,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m cluster",
         description=f"Trains on the cluster at {cluster.ADDRESS}, or on this machine alone if "
-        f"that is '{session.LOCAL}', to the same bytes as without: docs/cluster.md.",
+        f"that is '{cluster.LOCAL}', to the same bytes as without: docs/cluster.md.",
     )
     verbs = parser.add_subparsers(required=True, metavar="verb", dest="verb")
     own = verbs.add_parser(PUBLISHED, help="run the stale published systems side by side")

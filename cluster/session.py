@@ -11,29 +11,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-import cluster
-from cluster import stage_job
+from cluster import ADDRESS, INSTALL, LOCAL, LOOPBACK, stage_job
 from cluster.stage_job import Files, Job, Stop
 from fashion_mnist import determinism
 from fashion_mnist.errors import InputError, reason
 from repository.dvc_lock import flat
 
-LOCAL, AUTO = "local", "auto"
+AUTO = "auto"
 TIMEOUT = 10  # seconds
-LOOPBACK = "127.0.0.1"
 # Other exceptions than the end of a worker or a machine are not retried.
 RETRIES = 3
 ROOT = Path(__file__).parents[1]
 # Not sent to the other machines; neither is what git ignores.
 LEFT_OUT = (".git", "docs", "metrics", "published", "tests")
-
-# A session on this machine talks to nobody: https://docs.ray.io/en/latest/cluster/usage-stats.html
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_USAGE_STATS_REPORT_URL": f"http://{LOOPBACK}:9",  # the port of `discard`: closed
-    # Otherwise Ray asks the metadata service of a cloud who it is.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-}
 
 
 class StageError(InputError):
@@ -113,16 +103,12 @@ def connected() -> Iterator[Cluster]:
         InputError: Ray is not installed, there is no such cluster, or a machine of it is of
             another kind than this one.
     """
-    # Otherwise Ray leaves out lines that workers print alike, such as those of epochs.
-    os.environ["RAY_DEDUP_LOGS"] = "0"
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"{cluster.ADDRESS} is set, but Ray is not installed: run `{cluster.INSTALL}`"
-        ) from error
+        raise InputError(f"{ADDRESS} is set, but Ray is not installed: run `{INSTALL}`") from error
     code = {"working_dir": str(ROOT), "excludes": list(LEFT_OUT)}
-    address = os.environ[cluster.ADDRESS]
+    address = os.environ[ADDRESS]
     with tempfile.TemporaryDirectory(prefix="ray-") as folder:
         try:
             if address == LOCAL:
@@ -131,9 +117,7 @@ def connected() -> Iterator[Cluster]:
                 _check_reachable(address)
                 ray.init(address=address, runtime_env=code, logging_level="error")
         except (OSError, RuntimeError, ValueError) as error:
-            raise InputError(
-                f"{cluster.ADDRESS}: no cluster at '{address}': {reason(error)}"
-            ) from error
+            raise InputError(f"{ADDRESS}: no cluster at '{address}': {reason(error)}") from error
         try:
             yield Cluster(_nodes())
         finally:
@@ -165,9 +149,9 @@ def _start(folder: Path, code: Mapping[str, Any]) -> None:
     import ray
 
     (folder / "ray_bootstrap_config.yaml").write_text("provider: {type: local}\n")
-    own = {"HOME": str(folder), stage_job.SCRATCH: str(folder / "stages")} | QUIET
+    own = {"HOME": str(folder), stage_job.SCRATCH: str(folder / "stages")}
     own["RAY_AUTH_TOKEN"] = secrets.token_hex()
-    os.environ.pop(cluster.ADDRESS)
+    os.environ.pop(ADDRESS)
     try:
         # Its processes inherit this; ours must find its own settings in HOME again.
         with mock.patch.dict(os.environ, own):
@@ -181,7 +165,7 @@ def _start(folder: Path, code: Mapping[str, Any]) -> None:
                 _temp_dir=str(folder),
             )
     finally:
-        os.environ[cluster.ADDRESS] = LOCAL
+        os.environ[ADDRESS] = LOCAL
 
 
 def _nodes() -> tuple[Node, ...]:
@@ -203,7 +187,7 @@ def _nodes() -> tuple[Node, ...]:
         if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
     )
     if not nodes:
-        raise InputError(f"{cluster.ADDRESS}: no machine of the cluster has a core to work with")
+        raise InputError(f"{ADDRESS}: no machine of the cluster has a core to work with")
     described = ray.remote(num_cpus=0)(stage_job.describe)
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node.id, soft=False)

@@ -1,7 +1,7 @@
 """Trains one model with the shards of each batch on the machines of a cluster."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -33,7 +33,7 @@ def on_cluster(model: ShardedModel, network: Network) -> Iterator[None]:
         InputError: See `session.connected` and `Workers`.
     """
     with session.connected() as machines:
-        workers = Workers(machines.nodes, network)
+        workers = Workers(machines.nodes, partial(start, network))
         model.run_passes = partial(run_passes, model, workers)
         try:
             yield
@@ -43,23 +43,30 @@ def on_cluster(model: ShardedModel, network: Network) -> Iterator[None]:
             raise
 
 
+def start(network: Network, node: Node) -> Any:
+    """Return a new worker on a machine, an actor of Ray that has all its cores."""
+    there = NodeAffinitySchedulingStrategy(node.id, soft=False)
+    actor = ray.remote(num_cpus=node.cores, scheduling_strategy=there)(Worker)
+    return actor.remote(network, node.cores)
+
+
 class Workers:
     """A worker on each machine of a cluster; the others do the work of one that dies.
 
     Args:
         nodes: The machines.
-        network: What the workers build.
+        start: Returns a new worker on a machine.
 
     Raises:
         InputError: A worker did not start.
     """
 
-    def __init__(self, nodes: Sequence[Node], network: Network) -> None:
-        self.network = network
+    def __init__(self, nodes: Sequence[Node], start: Callable[[Node], Any]) -> None:
+        self.start = start
         self.restarts = RESTARTS
         self.failure: InputError | None = None
         _say(f"starts a worker on each of {_count(len(nodes))}")
-        self.alive = {node: self._started(node) for node in nodes}
+        self.alive = {node: self.start(node) for node in nodes}
         try:
             ray.get([worker.__ray_ready__.remote() for worker in self.alive.values()])
         except ray.exceptions.RayError as error:
@@ -93,17 +100,12 @@ class Workers:
                     self._replace(node)
         return [found[number] for number in range(len(passes))]
 
-    def _started(self, node: Node) -> Any:
-        there = NodeAffinitySchedulingStrategy(node.id, soft=False)
-        actor = ray.remote(num_cpus=node.cores, scheduling_strategy=there)(Worker)
-        return actor.remote(self.network, node.cores)
-
     def _replace(self, node: Node) -> None:
         """Start a dead worker again if its machine is still there."""
         del self.alive[node]
         if self.restarts and any(one["NodeID"] == node.id for one in ray.nodes() if one["Alive"]):
             self.restarts -= 1
-            self.alive[node] = self._started(node)
+            self.alive[node] = self.start(node)
         _say(f"the worker on {node.name} died; the step resumes on {_count(len(self.alive))}")
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster import session, stage_job
+import cluster
+from cluster import stage_job
 from tests.conftest import ROOT
 
 
@@ -21,7 +22,7 @@ class Machines:
     """A cluster of two one-core machines; `variables` leads a process to it."""
 
     def __init__(self, folder: Path) -> None:
-        own = session.QUIET | {"RAY_AUTH_TOKEN": secrets.token_hex()}
+        own = cluster.QUIET | {"RAY_AUTH_TOKEN": secrets.token_hex()}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.cluster.machines", folder],
             cwd=ROOT,
@@ -31,7 +32,7 @@ class Machines:
             text=True,
         )
         address = self._answer()
-        while not address.startswith(session.LOOPBACK):  # lines of Ray
+        while not address.startswith(cluster.LOOPBACK):  # lines of Ray
             address = self._answer()
         self.variables = own | {"RAY_ADDRESS": address}
 

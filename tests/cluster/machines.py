@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
-from cluster.session import LOOPBACK
+from cluster import LOOPBACK
 
 
 def main() -> None:

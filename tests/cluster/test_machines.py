@@ -28,17 +28,17 @@ def started(
         until: Do something once it has printed this.
         then: What to do.
     """
-    process = subprocess.Popen(
-        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
     printed = ""
-    assert process.stdout
-    for line in process.stdout:
-        printed += line
-        if until and until in line:
-            then()
-            until = ""
-    assert process.wait() == 0, printed
+    with subprocess.Popen(
+        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            printed += line
+            if until and until in line:
+                then()
+                until = ""
+    assert process.returncode == 0, printed
     assert not until, printed
     return printed
 

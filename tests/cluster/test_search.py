@@ -116,13 +116,13 @@ def test_a_search_that_is_killed(project: Path) -> None:
     found = []
     for killed in (False, True):
         if killed:
-            process = started(project)
-            assert process.stdout
-            for line in process.stdout:
-                if line.startswith("trial 2 of 4"):
-                    break
-            process.kill()
-            assert process.wait() == -9
+            with started(project) as process:
+                assert process.stdout
+                for line in process.stdout:
+                    if line.startswith("trial 2 of 4"):
+                        break
+                process.kill()
+            assert process.returncode == -9
             assert run("git", "status", "--porcelain", cwd=project) == ""
         process = started(project)
         printed, _ = process.communicate()

@@ -22,6 +22,7 @@ LEVELS = (
 PACKAGES = [package for level in LEVELS for package in sorted(level)]
 TRAINING = {"tensorflow", "keras", "sklearn"}
 STATISTICS = {"scipy", "statsmodels"}
+CLUSTER = {"ray", "optuna"}
 
 MOST_LINES, MOST_BRANCHES = 40, 10
 # Functions that may be larger: name, reason.
@@ -111,6 +112,14 @@ REPOSITORY = tuple(name for name in MODULES if name.startswith("repository."))
 def test_packages_that_are_not_loaded(starts: tuple[str, ...], absent: set[str]) -> None:
     assert "pydantic" in loaded(*starts)
     assert not loaded(*starts) & absent
+
+
+def test_only_the_cluster_needs_its_extra() -> None:
+    others = {name for name in MODULES if name.partition(".")[0] not in ("cluster", "benchmarks")}
+    users = {name for name in others if imports(name, True) & CLUSTER}
+    assert users == set()
+    # Nor is it loaded together with a module of `cluster` unless RAY_ADDRESS is set.
+    assert not loaded(*others) & CLUSTER
 
 
 def test_no_package_has_more_than_35_percent_of_the_code() -> None:
