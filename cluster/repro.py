@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cluster import stage_job
 from cluster.session import Cluster
 from cluster.stage_job import Job
-from repository import dvc_lock
-from repository.commands import dvc, git
+from repository import dvc_lock, revisions
+from repository.commands import dvc
 
 # DVC loads slowly.
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Project:
 
     def __init__(self, folder: Path, machines: Cluster, cores: int) -> None:
         self.folder = folder
-        self.root = Path(git("rev-parse", "--show-toplevel", cwd=folder).rstrip("\n"))
+        self.root = revisions.root(folder)
         self.machines = machines
         self.cores = cores
         # DVC's own locks are for processes, not for threads.

@@ -34,14 +34,37 @@ STAGE, PARAMETERS = "train", "params.yaml"
 METRICS, HISTORY = "metrics/train.json", "metrics/history.csv"
 MODELS = "fashion_mnist/models"  # a trial may choose another one than params.yaml
 TRIALS = Path("metrics/search.csv")
-PARALLEL = Path("metrics/search_parallel.csv")
-IMPORTANCE = Path("metrics/search_importance.csv")
+PARALLEL = Path("metrics/search/parallel.csv")
+IMPORTANCE = Path("metrics/search/importance.csv")
+PLOTS = Path("metrics/search/dvc.yaml")
 RECIPE = Path("recipes/search.yaml")
 # Results of finished trials, with which an interrupted search goes on.
 KEPT = Path(".dvc/tmp/search")
 
 # Asynchronous successive halving: after 2, 6, 18, ... epochs the best third goes on.
 FIRST_RUNG, REDUCTION = 2, 3
+
+
+# Not in the project's own dvc.yaml, where plots without a file would be errors.
+DRAWN = """\
+plots:
+  - search:
+      template: parallel
+      x: parameter
+      y:
+        parallel.csv: position
+      title: "Search: what each trial tried"
+      x_label: key of train
+      y_label: place in its range
+  - search_importance:
+      template: bars
+      x: importance
+      y:
+        importance.csv: parameter
+      title: "Search: which key decides about the accuracy"
+      x_label: share of the variance of the accuracy
+      y_label: key of train
+"""
 
 
 class Params(params.Section):
@@ -273,6 +296,9 @@ def run(root: Path, parameters: dict[str, Any], machines: Cluster) -> Trial:
     if not complete:
         raise InputError("no trial of the search ran to its end; why is above")
     found = best(trials)
+    (root / PLOTS).parent.mkdir(exist_ok=True)
+    with new_file(root / PLOTS) as temporary:
+        temporary.write_text(DRAWN, encoding="utf-8")
     write_table(root / TRIALS, table(trials))
     write_table(root / PARALLEL, positions(trials, search.ranges))
     importance = search.importance()

@@ -129,11 +129,15 @@ def test_a_search_that_is_killed(project: Path) -> None:
         assert process.returncode == 0, printed
         assert printed.count("\ntrial ") == 4
         found.append((project / search.TRIALS).read_bytes())
-        written = run("git", "status", "--porcelain", cwd=project).split()[1::2]
-        assert written == sorted(
-            str(path) for path in (search.TRIALS, search.IMPORTANCE, search.PARALLEL, search.RECIPE)
-        )
-        run("git", "clean", "--quiet", "--force", cwd=project)
+        written = run("git", "status", "--porcelain", "--untracked-files=all", cwd=project)
+        paths = (search.TRIALS, search.PARALLEL, search.IMPORTANCE, search.PLOTS, search.RECIPE)
+        assert set(written.split()) == {"??", *map(str, paths)}
+        page = run("dvc", "plots", "show", "--out", "plots", cwd=project)
+        assert "failed" not in page
+        text = (project / "plots/index.html").read_text()
+        assert "Search: what each trial tried" in text
+        assert "Search: which key decides about the accuracy" in text
+        run("git", "clean", "--quiet", "--force", "-d", cwd=project)
         if not killed:
             run("rm", "-r", ".dvc/tmp/search", cwd=project)
     assert found[0] == found[1]

@@ -20,8 +20,14 @@ LINK = re.compile(r"""\]\(([^)\s]+)\)|(?:href|src)="([^"]+)\"""")
 # Named files of these types are in git, unless they are outputs.
 TYPES = {".csv", ".json", ".lock", ".md", ".png", ".py", ".toml", ".yaml", ".yml"}
 OUTPUTS = ("data/", "published/data/", "metrics/spread.json", "spread.json")
-# A file that an example adds, and one of earlier commits.
-ABSENT = {"fashion_mnist/models/softmax.py", "benchmarks/time_to_accuracy.json"}
+# A file that an example adds, one of earlier commits, and what a search writes.
+ABSENT = {
+    "fashion_mnist/models/softmax.py",
+    "benchmarks/time_to_accuracy.json",
+    "metrics/search.csv",
+    "metrics/search/",
+    "recipes/search.yaml",
+}
 
 
 def ids(path: Path) -> str:
