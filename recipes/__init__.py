@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from fashion_mnist.errors import InputError
@@ -59,6 +60,14 @@ def apply(changes: Mapping[str, Any], parameters: MutableMapping[str, Any]) -> N
             apply(value, old)
         else:
             parameters[key] = value
+            _move_comment(parameters, key)
+
+
+def _move_comment(parameters: MutableMapping[str, Any], key: str) -> None:
+    """Let the comment behind a value follow at once; ruamel would leave it in its old column."""
+    comments = parameters.ca.items.get(key) if isinstance(parameters, CommentedMap) else None
+    if comments and comments[2]:
+        comments[2].column = 0
 
 
 def writer() -> YAML:
@@ -74,12 +83,16 @@ def rewrite(path: Path, changes: dict[str, Any]) -> None:
     """Set values in a YAML file; its other values, its comments and its order stay.
 
     Raises:
-        InputError: The file is not valid YAML, or its top level is not a mapping of sections.
+        InputError: The file is not valid YAML, its top level is not a mapping of sections, or one
+            of the sections to change is missing.
     """
     yaml = writer()
     parameters = parse(path.read_bytes(), str(path), yaml)
     if not isinstance(parameters, dict):
         raise InputError(f"{path}: no sections")
+    for section in changes:
+        if not isinstance(parameters.get(section), dict):
+            raise InputError(f"{path}: no section '{section}'")
     apply(changes, parameters)
     with new_file(path) as temporary:
         yaml.dump(parameters, temporary)
