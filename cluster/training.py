@@ -7,9 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import ray
 import tensorflow as tf
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster import session
 from cluster.session import Node
@@ -45,6 +43,9 @@ def on_cluster(model: ShardedModel, network: Network) -> Iterator[None]:
 
 def start(network: Network, node: Node) -> Any:
     """Return a new worker on a machine, an actor of Ray that has all its cores."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
     there = NodeAffinitySchedulingStrategy(node.id, soft=False)
     actor = ray.remote(num_cpus=node.cores, scheduling_strategy=there)(Worker)
     return actor.remote(network, node.cores)
@@ -62,6 +63,8 @@ class Workers:
     """
 
     def __init__(self, nodes: Sequence[Node], start: Callable[[Node], Any]) -> None:
+        import ray
+
         self.start = start
         self.restarts = RESTARTS
         self.failure: InputError | None = None
@@ -78,6 +81,8 @@ class Workers:
         Raises:
             InputError: No worker is left.
         """
+        import ray
+
         weights = ray.put(trainable)
         found: dict[int, Arrays] = {}
         while missing := [number for number in range(len(passes)) if number not in found]:
@@ -102,6 +107,8 @@ class Workers:
 
     def _replace(self, node: Node) -> None:
         """Start a dead worker again if its machine is still there."""
+        import ray
+
         del self.alive[node]
         if self.restarts and any(one["NodeID"] == node.id for one in ray.nodes() if one["Alive"]):
             self.restarts -= 1

@@ -18,14 +18,19 @@ TRAIN = ("dvc", "repro", "train")
 
 
 def started(
-    project: Path, *command: str, until: str = "", then: Callable[[], None] = lambda: None
+    project: Path,
+    *command: str,
+    until: str = "",
+    times: int = 1,
+    then: Callable[[], None] = lambda: None,
 ) -> str:
     """Run a command that must succeed, and return what it printed.
 
     Args:
         project: Where.
         command: The command.
-        until: Do something once it has printed this.
+        until: Do something once it has printed lines with this.
+        times: How many of them.
         then: What to do.
     """
     printed = ""
@@ -35,18 +40,19 @@ def started(
         assert process.stdout
         for line in process.stdout:
             printed += line
-            if until and until in line:
-                then()
-                until = ""
+            if times and until and until in line:
+                times -= 1
+                if not times:
+                    then()
     assert process.returncode == 0, printed
-    assert not until, printed
+    assert not (until and times), printed
     return printed
 
 
 @pytest.fixture(scope="module")
 def project(small: Path) -> Path:
     """The default network in five shards, which two machines do not share equally; committed."""
-    network = {"model": "fast_cnn", "arguments": {"widths": [8, 8, 8]}, "shards": 5, "epochs": 4}
+    network = {"model": "fast_cnn", "arguments": {"widths": [8, 8, 8]}, "shards": 5, "epochs": 6}
     change(small, "train", **network)
     assert repro(small) == ["train", "evaluate"]
     commit(small, "five shards")
@@ -76,8 +82,9 @@ def test_one_training(project: Path, clustered: Machines, loss: str, left: str) 
 def test_a_spread(project: Path, clustered: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
     clustered.add()
     command = (sys.executable, "-m", "review", "spread", "--seeds", "2")
-    printed = started(project, *command, until="Epoch 2", then=clustered.remove)
-    assert "(train pid=" in printed
+    # Both have a checkpoint then, in a folder that both machines see.
+    printed = started(project, *command, until="Epoch 2", times=2, then=clustered.remove)
+    assert "train: resuming after epoch" in printed
     found = (project / SPREAD).read_bytes()
     (project / SPREAD).unlink()
     run("rm", "-r", ".dvc/tmp/spread", cwd=project)

@@ -14,7 +14,7 @@ import cluster
 from cluster import session, stage_job
 from cluster.session import Cluster, Node
 from fashion_mnist.errors import InputError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Pipeline
 
 LOOPBACK = r'inet_addr\("127\.|"::1"|"::ffff:127\.'
 CONNECTED = """
@@ -73,6 +73,17 @@ def test_addresses_without_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     refused(monkeypatch, "local", r"Ray is not installed: run `make \.venv/installed-cluster`")
+
+
+@pytest.mark.slow
+def test_a_training_without_ray(copy: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "absent").mkdir()
+    (tmp_path / "absent/ray.py").write_text("raise ModuleNotFoundError")
+    done = copy.run("train", RAY_ADDRESS="local", PYTHONPATH=f"{tmp_path / 'absent'}:{ROOT}")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert "RAY_ADDRESS is set, but Ray is not installed: run `make .venv/inst" in line
+    assert "Traceback" not in done.stderr
 
 
 def test_a_machine_that_differs_is_named() -> None:
