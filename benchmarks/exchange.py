@@ -237,7 +237,7 @@ def main() -> None:
         settings = params.read(cores.PARAMS, "train", train.Params)
         data = prepared.load(cores.DATA)
         plain = cores.measure_apart(Run(8, MACHINE_CORES)).speed
-        os.environ |= {cluster.ADDRESS: cluster.LOCAL, **cluster.QUIET}
+        os.environ |= {cluster.ADDRESS: cluster.LOCAL, **cluster.ALONE}
         determinism.start(settings.seed)
         with session.connected():
             trained = {

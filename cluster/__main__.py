@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import cluster
-from cluster import session
+from cluster import session, space
 from cluster.repro import Project
 from cluster.session import Cluster
 from fashion_mnist import params
 from fashion_mnist.errors import InputError, reported
-from repository import revisions
+from repository import dvc_lock, revisions
 from repository.commands import dvc
 
 PUBLISHED = "published"
@@ -46,11 +46,15 @@ def run_published(root: Path, systems: list[str]) -> None:
     Raises:
         InputError: There is no such system, a stage failed, or see `machines`.
     """
+    path = root / PUBLISHED / PARAMETERS
+    known = params.parse(path.read_bytes(), str(path))["systems"]
+    targets = [f"evaluate@{system}" for system in systems or known]
+    dvc_lock.check_names(targets, [f"evaluate@{system}" for system in known])
     with machines() as found:
         # The systems start from what the main pipeline downloads.
         dvc("repro", "download", cwd=root)
         project = Project(root / PUBLISHED, found, cores=1)
-        ran = project.repro([f"evaluate@{system}" for system in systems])
+        ran = project.repro(targets)
     print(f"{len(ran)} stages ran{': ' if ran else ''}{', '.join(ran)}")
 
 
@@ -60,14 +64,16 @@ def run_search(root: Path) -> None:
     Raises:
         InputError: See `machines` and `search.run`.
     """
+    parameters = params.parse((root / PARAMETERS).read_bytes(), PARAMETERS)
+    settings = params.read(root / PARAMETERS, "search", space.Params)
+    space.read(settings.space, parameters["train"])
     with machines() as found:
         from cluster import search
 
         dvc("repro", "preprocess", cwd=root)
-        parameters = params.parse((root / PARAMETERS).read_bytes(), PARAMETERS)
         if parameters.get("split", {}).get("role") == "test":
             print("The official test file is the validation set, while split.role is 'test'.")
-        search.run(root, parameters, found)
+        search.run(root, parameters, settings, found)
     print(
         f"{search.TRIALS} has the trials and {search.RECIPE} the best of them; judge it over "
         "several seeds: python -m retraining --recipe search"

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,9 @@ from repository.commands import dvc
 if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
+
+# Option of a stage's command that names the file from which it resumes.
+CHECKPOINT = "--checkpoint"
 
 
 class Project:
@@ -54,7 +57,7 @@ class Project:
             graph = repo.index.graph
             wanted = _wanted(repo, names)
             ran: dict[Any, Future[bool]] = {}
-            with ThreadPoolExecutor(len(wanted)) as pool:
+            with self.machines.threads(len(wanted)) as pool:
                 for stage in wanted:
                     upstream = [ran[other] for other in graph.successors(stage) if other in ran]
                     ran[stage] = pool.submit(self._run, repo, stage, upstream)
@@ -94,13 +97,15 @@ class Project:
     def _job(self, stage: "Stage") -> Job:
         """Return what the command of a stage needs and makes; the content of its files is sent."""
         files = [file for dependency in stage.deps for file in _files(Path(dependency.fs_path))]
-        commands = [stage.cmd] if isinstance(stage.cmd, str) else stage.cmd
+        command = stage.cmd if isinstance(stage.cmd, str) else " && ".join(stage.cmd)
+        _, _, after = command.partition(f"{CHECKPOINT} ")
         return Job(
             name=stage.name,
-            command=" && ".join(commands),
+            command=command,
             folder=self._relative(Path(stage.wdir)),
             hashes={self._relative(file): self.machines.send(file.read_bytes()) for file in files},
             outputs=tuple(self._relative(Path(out.fs_path)) for out in stage.outs),
+            checkpoint=after.split()[0] if after else "",
         )
 
     def _relative(self, path: Path) -> str:

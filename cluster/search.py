@@ -4,29 +4,28 @@ import json
 import math
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
 import pandas as pd
 import ray
 from optuna.trial import TrialState
-from pydantic import Field, PositiveInt
 from ruamel.yaml import YAML
 
 import recipes
 from cluster import space
 from cluster.repro import Project
 from cluster.session import Cluster, StageError
-from cluster.space import Range
+from cluster.space import Params, Range
 from cluster.stage_job import Job, Stop
-from fashion_mnist import params
 from fashion_mnist.errors import DAMAGED, InputError
 from fashion_mnist.files import new_file, write_table
 
@@ -65,16 +64,6 @@ plots:
       x_label: share of the variance of the accuracy
       y_label: key of train
 """
-
-
-class Params(params.Section):
-    """Section `search` of params.yaml."""
-
-    trials: PositiveInt
-    at_once: PositiveInt
-    rule: Literal["none", "asha"]
-    seed: int = Field(ge=0, lt=2**32)
-    space: dict[str, Any]
 
 
 class Scores(NamedTuple):
@@ -120,28 +109,35 @@ class Referee:
         self.epochs: dict[int, list[tuple[float, float]]] = {}
         self.stopped: set[int] = set()
 
-    def stops(self, number: int, epochs: list[tuple[float, float]]) -> bool:
-        """Return whether a trial stops, given the (accuracy, loss) of its epochs so far."""
+    def stops(self, number: int, epochs: list[tuple[float, float]], total: int) -> bool:
+        """Return whether a trial stops, given the (accuracy, loss) of its epochs so far.
+
+        Args:
+            number: Number of the trial.
+            epochs: The epochs; a trial that has finished all of them does not stop.
+            total: How many epochs it has to do.
+        """
         if number not in self.trials:
             self.trials[number] = self.study.ask()
         for epoch in range(len(self.epochs.get(number, ())), len(epochs)):
             self.trials[number].report(epochs[epoch][0], epoch + 1)
-            if self.trials[number].should_prune():
+            if self.trials[number].should_prune() and len(epochs) < total:
                 self.stopped.add(number)
         self.epochs[number] = epochs
         return number in self.stopped
 
-    def last(self, number: int) -> list[tuple[float, float]]:
-        """Return the epochs of a trial as far as they were reported."""
-        return self.epochs.get(number, [])
+    def stopped_after(self, number: int) -> list[tuple[float, float]]:
+        """Return the epochs of a stopped trial; none of one that was not stopped."""
+        return self.epochs[number] if number in self.stopped else []
 
 
-def stops(referee: Any, number: int, checkpoint: str, place: Path) -> bool:
+def stops(referee: Any, number: int, total: int, checkpoint: str, place: Path) -> bool:
     """Return whether a running trial stops.
 
     Args:
         referee: The `Referee`.
         number: Number of the trial.
+        total: How many epochs it has to do.
         checkpoint: Path of its checkpoint in the folder `place`.
         place: Where it runs.
     """
@@ -151,7 +147,7 @@ def stops(referee: Any, number: int, checkpoint: str, place: Path) -> bool:
     except DAMAGED:  # there is none yet
         return False
     rows = [(epoch["val_accuracy"], epoch["val_loss"]) for epoch in epochs]
-    answer: bool = ray.get(referee.stops.remote(number, rows))
+    answer: bool = ray.get(referee.stops.remote(number, rows, total))
     return answer
 
 
@@ -182,6 +178,9 @@ class Search:
         self.job = self.job._replace(hashes={**self.job.hashes, **sent})
         self.kept = root / KEPT / settings.rule
         self.referee = ray.remote(num_cpus=0)(Referee).remote() if settings.rule == "asha" else None
+        # Equal trials of a batch run once.
+        self.locks: defaultdict[str, Lock] = defaultdict(Lock)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         # Trials of a batch know of one another, but not how they end.
         sampler = optuna.samplers.TPESampler(seed=settings.seed, constant_liar=True)
         self.study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -190,7 +189,7 @@ class Search:
         """Run all trials, in batches, and print a line for each."""
         distributions = {path: found.distribution() for path, found in self.ranges.items()}
         done: list[Trial] = []
-        with ThreadPoolExecutor(self.settings.at_once) as pool:
+        with self.machines.threads(self.settings.at_once) as pool:
             while len(done) < self.settings.trials:
                 size = min(self.settings.at_once, self.settings.trials - len(done))
                 asked = [self.study.ask(distributions) for _ in range(size)]
@@ -234,30 +233,36 @@ class Search:
         YAML(typ="safe").dump({STAGE: train}, text)
         own = {PARAMETERS: self.machines.send(text.getvalue().encode())}
         job = self.job._replace(hashes={**self.job.hashes, **own})
+        total = int(train["epochs"])
         path = self.kept / f"{job.key()}.json"
-        if path.exists():
-            return Trial(values, Scores(**json.loads(path.read_text(encoding="utf-8"))))
-        scores = self._scores(asked.number, job)
-        if scores:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with new_file(path) as temporary:
-                temporary.write_text(json.dumps(scores._asdict()), encoding="utf-8")
+        with self.locks[job.key()]:
+            if not path.exists():
+                scores = self._scores(asked.number, total, job)
+                if not scores:
+                    return Trial(values, None)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with new_file(path) as temporary:
+                    temporary.write_text(json.dumps(scores._asdict()), encoding="utf-8")
+        scores = Scores(**json.loads(path.read_text(encoding="utf-8")))
+        if self.referee:  # it has not seen what an earlier run kept
+            epochs = [(accuracy, scores.loss) for accuracy in scores.accuracies]
+            ray.get(self.referee.stops.remote(asked.number, epochs, total))
         return Trial(values, scores)
 
-    def _scores(self, number: int, job: Job) -> Scores | None:
+    def _scores(self, number: int, total: int, job: Job) -> Scores | None:
         """Train; return None if that failed, with a message."""
         stop: Stop | None = None
         if self.referee:
-            words = job.command.split()
-            checkpoint = words[words.index("--checkpoint") + 1]
-            stop = partial(stops, self.referee, number, checkpoint)
+            stop = partial(stops, self.referee, number, total, job.checkpoint)
         try:
-            files = self.machines.run(job, self.cores, stop)
+            files = self.machines.run(job._replace(name=f"trial {number + 1}"), self.cores, stop)
         except StageError as error:
-            if scores := self._stopped(number):
-                return scores
-            print(f"search: trial {number + 1} failed: {error}", file=sys.stderr)
-            return None
+            stopped = ray.get(self.referee.stopped_after.remote(number)) if self.referee else []
+            if not stopped:
+                print(f"search: {error}", file=sys.stderr)
+                return None
+            accuracy, loss = stopped[-1]
+            return Scores(accuracy, loss, None, [row[0] for row in stopped])
         metrics = json.loads(files[METRICS])
         history = pd.read_csv(BytesIO(files[HISTORY]))
         if "validation" not in metrics:
@@ -266,30 +271,19 @@ class Search:
         cost = metrics["flops_per_image"] * metrics["images_seen"] / 1e12
         return Scores(reached["accuracy"], reached["loss"], cost, list(history["val_accuracy"]))
 
-    def _stopped(self, number: int) -> Scores | None:
-        """Return the scores of a trial that was stopped, otherwise None."""
-        if not self.referee:
-            return None
-        epochs = ray.get(self.referee.last.remote(number))
-        if not ray.get(self.referee.stops.remote(number, epochs)):
-            return None
-        accuracy, loss = epochs[-1]
-        return Scores(accuracy, loss, None, [row[0] for row in epochs])
 
-
-def run(root: Path, parameters: dict[str, Any], machines: Cluster) -> Trial:
+def run(root: Path, parameters: dict[str, Any], settings: Params, machines: Cluster) -> Trial:
     """Search in a project, write tables and recipe, and return the best trial.
 
     Args:
         root: Top folder of the project, whose data are up to date.
         parameters: Content of params.yaml.
+        settings: Section `search` of it.
         machines: The cluster.
 
     Raises:
-        InputError: Section `search` is not valid, the validation set is empty, or no trial ran to
-            its end.
+        InputError: The validation set is empty, or no trial ran to its end.
     """
-    settings = params.read(root / PARAMETERS, "search", Params)
     search = Search(root, parameters, settings, machines)
     trials = search.run()
     complete = [trial for trial in trials if trial.complete]

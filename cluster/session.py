@@ -6,6 +6,7 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +49,7 @@ class Cluster:
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         self.nodes = nodes
         self._sent: dict[str, Any] = {}
+        self._running: set[Any] = set()
 
     def share(self, trainings: int) -> int:
         """Return the number of cores for each of several trainings at the same time."""
@@ -85,14 +87,32 @@ class Cluster:
 
         contents = [self._sent[name] for name in job.hashes.values()]
         task = ray.remote(num_cpus=cores, max_retries=RETRIES)(stage_job.run)
+        reference = task.options(name=job.name).remote(job, contents, cores, stop)
+        self._running.add(reference)
         try:
-            result = ray.get(task.options(name=job.name).remote(job, contents, cores, stop))
+            result = ray.get(reference)
         except ray.exceptions.RayError as error:
             raise InputError(f"stage '{job.name}': {reason(error)}") from error
+        finally:
+            self._running.discard(reference)
         if result.error:
             raise StageError(result.error)
         files: Files = result.files
         return files
+
+    @contextmanager
+    def threads(self, count: int) -> Iterator[ThreadPoolExecutor]:
+        """Yield threads for calls of `run`; Ctrl-C ends the running jobs."""
+        import ray
+
+        with ThreadPoolExecutor(count) as pool:
+            try:
+                yield pool
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for reference in tuple(self._running):
+                    ray.cancel(reference, force=True)
+                raise
 
 
 @contextmanager
@@ -107,9 +127,12 @@ def connected() -> Iterator[Cluster]:
         import ray
     except ModuleNotFoundError as error:
         raise InputError(f"{ADDRESS} is set, but Ray is not installed: run `{INSTALL}`") from error
-    code = {"working_dir": str(ROOT), "excludes": list(LEFT_OUT)}
     address = os.environ[ADDRESS]
     with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+        scratch = os.environ.get(stage_job.SCRATCH) or (f"{folder}/s" if address == LOCAL else "")
+        code: dict[str, Any] = {"working_dir": str(ROOT), "excludes": list(LEFT_OUT)}
+        if scratch:
+            code["env_vars"] = {stage_job.SCRATCH: scratch}
         try:
             if address == LOCAL:
                 _start(Path(folder), code)
@@ -149,8 +172,7 @@ def _start(folder: Path, code: Mapping[str, Any]) -> None:
     import ray
 
     (folder / "ray_bootstrap_config.yaml").write_text("provider: {type: local}\n")
-    own = {"HOME": str(folder), stage_job.SCRATCH: str(folder / "stages")}
-    own["RAY_AUTH_TOKEN"] = secrets.token_hex()
+    own = {"HOME": str(folder), "RAY_AUTH_TOKEN": secrets.token_hex()}
     os.environ.pop(ADDRESS)
     try:
         # Its processes inherit this; ours must find its own settings in HOME again.

@@ -1,10 +1,13 @@
-"""Reads `search.space`: what keys of section `train` may be."""
+"""Reads section `search` of params.yaml: which values of section `train` to try, and how."""
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from pydantic import Field, PositiveInt
+
+from fashion_mnist import params
 from fashion_mnist.errors import InputError
 
 # Optional, and slow to load.
@@ -15,6 +18,16 @@ if TYPE_CHECKING:
 BOUNDS = {"float": (int, float), "log": (int, float), "int": (int,)}
 KINDS = (*BOUNDS, "choice")
 DIGITS = 4  # of a suggested number: enough to search, and to be read
+
+
+class Params(params.Section):
+    """Section `search` of params.yaml."""
+
+    trials: PositiveInt
+    at_once: PositiveInt
+    rule: Literal["none", "asha"]
+    seed: int = Field(ge=0, lt=2**32)
+    space: dict[str, Any]
 
 
 class Range(NamedTuple):
@@ -41,7 +54,10 @@ class Range(NamedTuple):
         """Return the value of the key for one that Optuna suggests."""
         if self.kind == "choice":
             return json.loads(suggested)
-        return suggested if self.kind == "int" else float(f"{suggested:.{DIGITS}g}")
+        if self.kind == "int":
+            return suggested
+        low, high = self.values
+        return min(max(float(f"{suggested:.{DIGITS}g}"), low), high)
 
     def position(self, value: Any) -> float:
         """Return where a value lies between the bounds, or among the values: 0 to 1."""
@@ -101,8 +117,8 @@ def _range(section: Mapping[str, Any], where: str) -> Range:
         raise InputError(f"{where}: got {', '.join(section)}, expected only one of them")
     ((kind, values),) = section.items()
     if kind == "choice":
-        if not isinstance(values, list) or not values:
-            raise InputError(f"{where}.choice: got {values!r}, expected a list of values")
+        if not isinstance(values, list) or not values or _repeats(values):
+            raise InputError(f"{where}.choice: got {values!r}, expected a list of different values")
         return Range(kind, values)
     numbers = isinstance(values, list) and all(
         type(one) in BOUNDS[kind] and math.isfinite(one) for one in values
@@ -113,3 +129,7 @@ def _range(section: Mapping[str, Any], where: str) -> Range:
     if kind == "log" and values[0] <= 0:
         raise InputError(f"{where}.log: got {values!r}, expected numbers above 0")
     return Range(kind, values)
+
+
+def _repeats(values: list[Any]) -> bool:
+    return any(value in values[:place] for place, value in enumerate(values))

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fashion_mnist import determinism, machine
+from fashion_mnist.errors import InputError
 from fashion_mnist.files import new_file
 
 # Variable with the folder of the scratch folders: one that all machines see lets a stage resume on
@@ -47,6 +48,8 @@ class Job(NamedTuple):
         SHA-256 of each file that it depends on, by path.
     outputs:
         Files and folders that it writes.
+    checkpoint:
+        File from which it resumes; empty if there is none.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Job(NamedTuple):
     folder: str
     hashes: Mapping[str, str]
     outputs: tuple[str, ...]
+    checkpoint: str = ""
 
     def key(self) -> str:
         """Return a hash of all that decides what the command does."""
@@ -93,22 +97,25 @@ def run(job: Job, contents: list[Any], cores: int, stop: Stop | None) -> Result:
     """
     import ray
 
-    parent = os.environ.get(SCRATCH) or f"{tempfile.gettempdir()}/pipeline-stages-{os.getuid()}"
-    place = Path(parent) / job.key()
-    place.mkdir(parents=True, exist_ok=True)
+    place = _scratch() / job.key()
     with _alone(place) as lock:
+        place.mkdir(exist_ok=True)
+        for left in [path for path in place.rglob("*") if path.is_file()]:
+            if left.relative_to(place).as_posix() != job.checkpoint:
+                left.unlink()
         for path, content in zip(job.hashes, ray.get(contents), strict=True):
             (place / path).parent.mkdir(parents=True, exist_ok=True)
             (place / path).write_bytes(content)
         environment = os.environ | {
-            "DVC_STAGE": job.name,  # ends the command when this worker ends
+            "DVC_STAGE": job.name,  # ends a stage when its parent ends
             determinism.CORES: str(cores),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         for name in ("PYTHONPATH", "RAY_ADDRESS"):
             environment.pop(name, None)
+        # Unlike other shells, bash becomes the stage, so that this process is the stage's parent.
         process = subprocess.Popen(
-            ["/bin/sh", "-c", job.command],
+            [shutil.which("bash") or "/bin/sh", "-c", job.command],
             cwd=place / job.folder,
             env=environment,
             stdout=sys.stderr,
@@ -120,7 +127,7 @@ def run(job: Job, contents: list[Any], cores: int, stop: Stop | None) -> Result:
                 process.terminate()
         missing = [path for path in job.outputs if not (place / path).exists()]
         result = Result({path: (place / path).read_bytes() for path in _files(place, job.outputs)})
-        shutil.rmtree(place)
+        shutil.rmtree(place, ignore_errors=True)
     if process.returncode:
         why = f"failed with exit code {process.returncode}, its output is above"
         return Result({}, f"stage '{job.name}' {why}")
@@ -147,6 +154,20 @@ def _files(root: Path, outputs: tuple[str, ...]) -> Iterator[str]:
         for path in sorted(whole.rglob("*")) if whole.is_dir() else [whole]:
             if path.is_file():
                 yield path.relative_to(root).as_posix()
+
+
+def _scratch() -> Path:
+    """Return the folder for scratch folders.
+
+    Raises:
+        InputError: It belongs to someone else, who could change what runs there.
+    """
+    given = os.environ.get(SCRATCH)
+    place = Path(given or f"{tempfile.gettempdir()}/pipeline-stages-{os.getuid()}")
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not given and (place.is_symlink() or place.stat().st_uid != os.getuid()):
+        raise InputError(f"{place} belongs to someone else: set {SCRATCH} to a folder of yours")
+    return place
 
 
 @contextmanager

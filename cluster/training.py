@@ -68,7 +68,7 @@ class Workers:
         self.start = start
         self.restarts = RESTARTS
         self.failure: InputError | None = None
-        _say(f"starts a worker on each of {_count(len(nodes))}")
+        _say(f"starts workers on {_count(len(nodes))}")
         self.alive = {node: self.start(node) for node in nodes}
         try:
             ray.get([worker.__ray_ready__.remote() for worker in self.alive.values()])

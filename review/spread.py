@@ -171,7 +171,7 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
     head = evidence.gather(revisions.resolve(root, "HEAD"))
     name = fingerprint(head.parameters, head.lock)
     folder = (kept or root / KEPT) / name
-    with _place(seeds, jobs) as (at_once, repro), ThreadPoolExecutor(at_once) as pool:
+    with _place(seeds, jobs) as (pool, repro):
         score = partial(_kept_or_trained, root, head.revision.commit or "", folder, repro)
         scores = dict(enumerate(pool.map(score, range(1, seeds + 1)), 1))
     found = Spread(
@@ -186,8 +186,8 @@ def measure(folder: Path, seeds: int, jobs: int | None, kept: Path | None = None
 
 
 @contextmanager
-def _place(seeds: int, jobs: int | None) -> Iterator[tuple[int, Repro]]:
-    """Yield how many seeds to train at a time, and what runs the pipeline of one.
+def _place(seeds: int, jobs: int | None) -> Iterator[tuple[ThreadPoolExecutor, Repro]]:
+    """Yield threads, as many as seeds to train at a time, and what runs the pipeline of one.
 
     Raises:
         InputError: See `cluster.session.connected`.
@@ -198,16 +198,15 @@ def _place(seeds: int, jobs: int | None) -> Iterator[tuple[int, Repro]]:
 
         with session.connected() as machines:
             cores = machines.share(seeds)
-            yield (
-                jobs or machines.at_once(cores),
-                lambda project: Project(project, machines, cores).repro([STAGE]),
-            )
+            with machines.threads(jobs or machines.at_once(cores)) as pool:
+                yield pool, lambda project: Project(project, machines, cores).repro([STAGE])
         return
     cores = determinism.cores()
     jobs = jobs or side_by_side(seeds, cores)
     environment = {determinism.CORES: str(max(1, cores // jobs))}
     target = f"{dvc_lock.PIPELINE}:{STAGE}"
-    yield jobs, lambda project: dvc("repro", target, cwd=project, environment=environment)
+    with ThreadPoolExecutor(jobs) as pool:
+        yield pool, lambda project: dvc("repro", target, cwd=project, environment=environment)
 
 
 def side_by_side(trainings: int, cores: int) -> int:

@@ -22,11 +22,11 @@ class Machines:
     """A cluster of two one-core machines; `variables` leads a process to it."""
 
     def __init__(self, folder: Path) -> None:
-        own = cluster.QUIET | {"RAY_AUTH_TOKEN": secrets.token_hex()}
+        own = cluster.ALONE | {"RAY_AUTH_TOKEN": secrets.token_hex()}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.cluster.machines", folder],
             cwd=ROOT,
-            env=os.environ | own | {stage_job.SCRATCH: str(folder / "stages")},
+            env=os.environ | own,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -34,7 +34,8 @@ class Machines:
         address = self._answer()
         while not address.startswith(cluster.LOOPBACK):  # lines of Ray
             address = self._answer()
-        self.variables = own | {"RAY_ADDRESS": address}
+        scratch = {stage_job.SCRATCH: str(folder / "stages")}
+        self.variables = own | scratch | {"RAY_ADDRESS": address}
 
     def add(self) -> None:
         """Add a machine."""

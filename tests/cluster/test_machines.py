@@ -73,7 +73,7 @@ def test_one_training(project: Path, clustered: Machines, loss: str, left: str) 
     (project / "data/model/model.keras").unlink()
     lose = clustered.remove if loss == "machine" else lambda: clustered.kill("ray::Worker")
     printed = started(project, *TRAIN, "--force", "--single-item", until="Epoch 2", then=lose)
-    assert "train: starts a worker on each of 2 machines" in printed
+    assert "train: starts workers on 2 machines" in printed
     assert f"died; the step resumes on {left}\n" in printed
     assert "images per second on a cluster" in printed
     assert run("git", "status", "--porcelain", cwd=project) == ""

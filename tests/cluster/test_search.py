@@ -77,13 +77,14 @@ def test_the_best_third_goes_on() -> None:
     referee = Referee()
     accuracies = [0.9, 0.1, 0.2, 0.95, 0.3]
     stopped = [
-        referee.stops(number, [(0.0, 1.0), (accuracy, 1.0)])
+        referee.stops(number, [(0.0, 1.0), (accuracy, 1.0)], 3)
         for number, accuracy in enumerate(accuracies)
     ]
     assert stopped == [False, True, True, False, True]
-    assert referee.stops(1, [(0.0, 1.0)] * 2)  # stays stopped, also when asked again
-    assert referee.last(1) == [(0.0, 1.0)] * 2
-    assert referee.last(9) == []
+    assert referee.stops(1, [(0.0, 1.0)] * 2, 3)  # stays stopped, also when asked again
+    assert referee.stopped_after(1) == [(0.0, 1.0)] * 2
+    assert referee.stopped_after(0) == []
+    assert not referee.stops(5, [(0.0, 1.0), (0.1, 1.0)], 2)  # has finished
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ def test_ranges_by_path() -> None:
         ({"epochs": {"float": "1"}}, "search.space.epochs.float: got '1', expected numbers"),
         ({"epochs": {"log": [0, 1]}}, r"search.space.epochs.log: got \[0, 1\], .* above 0"),
         ({"epochs": {"choice": []}}, r"search.space.epochs.choice: got \[\], expected a list"),
+        ({"epochs": {"choice": [1, 2, 1]}}, r"got \[1, 2, 1\], expected a list of different"),
         ({"epochs": {"int": [1, 2], "log": [1, 2]}}, "search.space.epochs: got int, log, expected"),
     ],
 )
@@ -54,6 +55,7 @@ def test_faults_are_named(section: dict[str, Any], message: str) -> None:
     [
         (Range("float", [1, 3]), 1.500001, 1.5, 0.25),
         (Range("log", [0.01, 1]), 0.1, 0.1, 0.5),
+        (Range("float", [0.12344, 0.2]), 0.123441, 0.12344, 0.0),
         (Range("int", [2, 4]), 4, 4, 1.0),
         (Range("choice", [None, [8, 8], 0.5]), "[8, 8]", [8, 8], 0.5),
         (Range("choice", ["one"]), '"one"', "one", 0.0),
