@@ -89,7 +89,7 @@ def test_the_best_third_goes_on() -> None:
 
 @pytest.fixture(scope="module")
 def project(small: Path) -> Path:
-    change(small, "train", optimizer={"name": "adam", "learning_rate": 0.001}, epochs=20)
+    change(small, "train", optimizer={"name": "adam", "learning_rate": 0.001}, epochs=3)
     space = {
         "optimizer": {"learning_rate": {"log": [1e-4, 1e-1]}},
         "batch_size": {"choice": [1, 32]},  # 1 is less than there are shards

@@ -95,7 +95,7 @@ def test_the_shipped_file_is_valid(section: str) -> None:
             " learning_rate: .inf",
             "train.optimizer.learning_rate: got inf, expected",
         ),
-        ("train", " learning_rate:", " lr:", "train.optimizer.lr: unknown key"),
+        ("train", " learning_rate: 0.24", " lr: 0.24", "train.optimizer.lr: unknown key"),
         ("train", "loss: categorical_crossentropy", "loss: hinge", "train.loss: got 'hinge'"),
         (
             "train",
