@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -172,7 +173,7 @@ def _start(folder: Path, code: Mapping[str, Any]) -> None:
     import ray
 
     (folder / "ray_bootstrap_config.yaml").write_text("provider: {type: local}\n")
-    own = {"HOME": str(folder), "RAY_AUTH_TOKEN": secrets.token_hex()}
+    own = {"HOME": str(folder), "RAY_AUTH_TOKEN": _token()}
     os.environ.pop(ADDRESS)
     try:
         # Its processes inherit this; ours must find its own settings in HOME again.
@@ -188,6 +189,12 @@ def _start(folder: Path, code: Mapping[str, Any]) -> None:
             )
     finally:
         os.environ[ADDRESS] = LOCAL
+
+
+@cache
+def _token() -> str:
+    """Return the token of this process's sessions, which Ray reads but once in a process."""
+    return secrets.token_hex()
 
 
 def _nodes() -> tuple[Node, ...]:

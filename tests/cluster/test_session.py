@@ -28,6 +28,8 @@ with session.connected() as machines:
     found = [one for process in processes for one in process.net_connections("inet")]
     listening = {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
     assert {one.removeprefix("::ffff:") for one in listening} == {"127.0.0.1"}, listening
+with session.connected():  # again, in the same process
+    pass
 assert os.environ["RAY_ADDRESS"] == "local"
 print("connected")
 """
