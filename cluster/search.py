@@ -37,10 +37,10 @@ PARALLEL = Path("metrics/search/parallel.csv")
 IMPORTANCE = Path("metrics/search/importance.csv")
 PLOTS = Path("metrics/search/dvc.yaml")
 RECIPE = Path("recipes/search.yaml")
-# Results of finished trials, with which an interrupted search goes on.
+# Results of finished trials, with which an interrupted search resumes.
 KEPT = Path(".dvc/tmp/search")
 
-# Asynchronous successive halving: after 2, 6, 18, ... epochs the best third goes on.
+# Asynchronous successive halving: after 2, 6, 18, ... epochs the best third continues.
 FIRST_RUNG, REDUCTION = 2, 3
 
 
