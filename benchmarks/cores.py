@@ -151,21 +151,32 @@ def render(rounds: Sequence[Mapping[Run, Figures]]) -> str:
 
 def draw(rounds: Sequence[Mapping[Run, Figures]], path: Path) -> None:
     """Draw the relative speeds of two kinds of training as bars with the hashes of the weights."""
-    drawn = [run for run in rounds[0] if run.shards in (WHOLE, DRAWN)]
-    figure = Figure(figsize=(8.5, 0.7 + 0.45 * len(drawn)), layout="constrained")
+    rows = [
+        (
+            f"{run.kind}, {run.cores} core{'s' * (run.cores > 1)}",
+            relative(rounds, run),
+            hashes(rounds, run),
+        )
+        for run in rounds[0]
+        if run.shards in (WHOLE, DRAWN)
+    ]
+    title = "Training speed, and the SHA-256 of the weights (same colour: same weights)"
+    draw_bars(rows, "images per second, relative to whole batches on 2 cores", title, path)
+
+
+def draw_bars(rows: Sequence[tuple[str, float, str]], label: str, title: str, path: Path) -> None:
+    """Draw bars, one for each (name, length, hash); equal hashes have one colour."""
+    figure = Figure(figsize=(8.5, 0.7 + 0.45 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    known = list(dict.fromkeys(hashes(rounds, run) for run in drawn))
-    for place, run in enumerate(drawn):
-        weights = hashes(rounds, run)
-        speed = relative(rounds, run)
-        axis.barh(place, speed, color=f"C{known.index(weights)}")
-        axis.text(speed, place, f" {weights}", va="center", family="monospace")
-    labels = [f"{run.kind}, {run.cores} core{'s' * (run.cores > 1)}" for run in drawn]
-    axis.set_yticks(range(len(drawn)), labels)
+    known = list(dict.fromkeys(weights for _, _, weights in rows))
+    for place, (_, length, weights) in enumerate(rows):
+        axis.barh(place, length, color=f"C{known.index(weights)}")
+        axis.text(length, place, f" {weights}", va="center", family="monospace")
+    axis.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axis.invert_yaxis()
     axis.margins(x=0.2)
-    axis.set_xlabel("images per second, relative to whole batches on 2 cores")
-    axis.set_title("Training speed, and the SHA-256 of the weights (same colour: same weights)")
+    axis.set_xlabel(label)
+    axis.set_title(title)
     axis.spines[["top", "right"]].set_visible(False)
     with new_file(path) as temporary:
         figure.savefig(temporary, dpi=110, metadata={"Software": None})

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 import cluster
 from benchmarks import command_line, cores, isolated_training, markdown
@@ -32,7 +31,6 @@ from fashion_mnist import determinism, marked_table, params
 from fashion_mnist.data import prepared
 from fashion_mnist.data.prepared import Prepared
 from fashion_mnist.errors import reported
-from fashion_mnist.files import new_file
 from stages import train
 
 # TensorFlow may load only after its settings are fixed.
@@ -213,22 +211,17 @@ def growth_table(costs: Mapping[Setting, Cost], plain: float) -> str:
 
 def draw(found: Mapping[int, Cost], path: Path) -> None:
     """Draw the time of a step by number of workers as bars with the hashes of the weights."""
-    figure = Figure(figsize=(8.5, 0.9 + 0.4 * len(found)), layout="constrained")
-    axis = figure.subplots()
-    known = list(dict.fromkeys(cost.hash for cost in found.values()))
-    for place, cost in enumerate(found.values()):
-        axis.barh(place, 1000 * cost.seconds, color=f"C{known.index(cost.hash)}")
-        label = f" {cost.hash[: cores.SHOWN]}"
-        axis.text(1000 * cost.seconds, place, label, va="center", family="monospace")
-    names = [f"{count} worker{'s' * (count > 1)}" if count else "no cluster" for count in found]
-    axis.set_yticks(range(len(found)), names)
-    axis.invert_yaxis()
-    axis.margins(x=0.2)
-    axis.set_xlabel("milliseconds per step, all on the same two cores, a worker on one at a time")
-    axis.set_title("SHA-256 of the weights after 8 steps (same colour: same weights)")
-    axis.spines[["top", "right"]].set_visible(False)
-    with new_file(path) as temporary:
-        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+    rows = [
+        (
+            f"{count} worker{'s' * (count > 1)}" if count else "no cluster",
+            1000 * cost.seconds,
+            cost.hash[: cores.SHOWN],
+        )
+        for count, cost in found.items()
+    ]
+    title = f"SHA-256 of the weights after {STEPS} steps (same colour: same weights)"
+    label = "milliseconds per step, on the same two cores; a worker has one of them"
+    cores.draw_bars(rows, label, title, path)
 
 
 def settings_to_measure() -> list[Setting]:
