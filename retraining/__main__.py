@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FAILED = 2  # exit code
 SEEDS = 5
 INSTALL = "make .venv/installed .venv/installed-review"
-OURS = ("fashion_mnist", "recipes", "repository", "retraining", "review", "stages")
+OURS = ("cluster", "fashion_mnist", "recipes", "repository", "retraining", "review", "stages")
 # Needed only after minutes of a run.
 LATE = ("dvc", "tensorflow")
 

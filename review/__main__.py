@@ -11,7 +11,7 @@ from fashion_mnist.errors import InputError
 
 NO_ANSWER = 2  # exit code
 # A missing module of these is a bug, not an incomplete installation.
-OURS = ("fashion_mnist", "recipes", "repository", "review", "stages")
+OURS = ("cluster", "fashion_mnist", "recipes", "repository", "review", "stages")
 # `machine` looks these up; `make .venv/installed-review` does not install them.
 PIPELINE = ("keras", "scikit-learn", "tensorflow")
 

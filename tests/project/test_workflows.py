@@ -130,7 +130,7 @@ def branch(tracked: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     shutil.copytree(tracked, folder)
     shutil.copytree(FOLDER, folder / ".github")
-    for name in ("recipes", "repository", "review"):
+    for name in ("cluster", "recipes", "repository", "review"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / ".gitignore").write_text((folder / ".gitignore").read_text() + "/.venv\n")
     python = folder / ".venv/bin/python"
