@@ -114,34 +114,33 @@ def started(project: Path) -> "subprocess.Popen[str]":
 @pytest.mark.pipeline
 @pytest.mark.slow
 def test_a_search_that_is_killed(project: Path) -> None:
-    found = []
-    for killed in (False, True):
-        if killed:
-            with started(project) as process:
-                assert process.stdout
-                for line in process.stdout:
-                    if line.startswith("trial 2 of 4"):
-                        break
-                process.kill()
-            assert process.returncode == -9
-            assert run("git", "status", "--porcelain", cwd=project) == ""
+    with started(project) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("trial 2 of 4"):
+                break
+        process.kill()
+    assert process.returncode == -9
+    assert run("git", "status", "--porcelain", cwd=project) == ""
+
+    tables = []
+    for _ in ("continued", "new"):
         process = started(project)
         printed, _ = process.communicate()
         assert process.returncode == 0, printed
         assert printed.count("\ntrial ") == 4
-        found.append((project / search.TRIALS).read_bytes())
-        written = run("git", "status", "--porcelain", "--untracked-files=all", cwd=project)
-        paths = (search.TRIALS, search.PARALLEL, search.IMPORTANCE, search.PLOTS, search.RECIPE)
-        assert set(written.split()) == {"??", *map(str, paths)}
-        page = run("dvc", "plots", "show", "--out", "plots", cwd=project)
-        assert "failed" not in page
-        text = (project / "plots/index.html").read_text()
-        assert "Search: what each trial tried" in text
-        assert "Search: which key decides about the accuracy" in text
-        run("git", "clean", "--quiet", "--force", "-d", cwd=project)
-        if not killed:
-            run("rm", "-r", ".dvc/tmp/search", cwd=project)
-    assert found[0] == found[1]
+        tables.append((project / search.TRIALS).read_bytes())
+        run("rm", "-r", ".dvc/tmp/search", cwd=project)
+    assert tables[0] == tables[1]
     assert "The official test file is the validation set" in printed
     assert ": failed" in printed
     assert "train.batch_size: got 1, expected at least train.shards" in printed
+
+    written = run("git", "status", "--porcelain", "--untracked-files=all", cwd=project)
+    paths = (search.TRIALS, search.PARALLEL, search.IMPORTANCE, search.PLOTS, search.RECIPE)
+    assert set(written.split()) == {"??", *map(str, paths)}
+    page = run("dvc", "plots", "show", "--out", "plots", cwd=project)
+    assert "failed" not in page
+    text = (project / "plots/index.html").read_text()
+    assert "Search: what each trial tried" in text
+    assert "Search: which key decides about the accuracy" in text
