@@ -124,11 +124,13 @@ def test_a_search_that_is_killed(project: Path) -> None:
     assert run("git", "status", "--porcelain", cwd=project) == ""
 
     tables = []
-    for _ in ("continued", "new"):
+    for kind in ("continued", "new"):
         process = started(project)
         printed, _ = process.communicate()
         assert process.returncode == 0, printed
         assert printed.count("\ntrial ") == 4
+        # Trial 2 had succeeded, so it is not trained again.
+        assert ("(trial 2 " in printed) == (kind == "new"), printed
         tables.append((project / search.TRIALS).read_bytes())
         run("rm", "-r", ".dvc/tmp/search", cwd=project)
     assert tables[0] == tables[1]
