@@ -90,7 +90,11 @@ def main() -> None:
     own = verbs.add_parser(PUBLISHED, help="run the stale published systems side by side")
     own.add_argument("systems", nargs="*", metavar="system", help="by default all")
     verbs.add_parser(
-        "search", help="try values of keys of train, as section search of params.yaml says"
+        "search",
+        help="try values of keys of train, as section search of params.yaml says",
+        description="Tries values of keys of train, as section search of params.yaml says, and "
+        "writes metrics/search.csv, metrics/search/ and recipes/search.yaml, to be committed or "
+        "removed. Interrupted, the same command resumes.",
     )
     args = parser.parse_args()
     with reported("cluster"):

@@ -129,6 +129,7 @@ def connected() -> Iterator[Cluster]:
     except ModuleNotFoundError as error:
         raise InputError(f"{ADDRESS} is set, but Ray is not installed: run `{INSTALL}`") from error
     address = os.environ[ADDRESS]
+    _check_form(address)
     with tempfile.TemporaryDirectory(prefix="ray-") as folder:
         scratch = os.environ.get(stage_job.SCRATCH) or (f"{folder}/s" if address == LOCAL else "")
         code: dict[str, Any] = {"working_dir": str(ROOT), "excludes": list(LEFT_OUT)}
@@ -148,19 +149,32 @@ def connected() -> Iterator[Cluster]:
             ray.shutdown()
 
 
+def _check_form(address: str) -> None:
+    """Check that an address is one of a cluster.
+
+    Raises:
+        InputError: It is neither host:port, nor `local`, nor `auto` for the cluster that runs on
+            this machine.
+    """
+    host, _, port = address.rpartition(":")
+    # An IPv6 address has colons.
+    plain = host and not set(host) & set("/:[]") and port.isdecimal() and 0 < int(port) < 1 << 16
+    if address not in (AUTO, LOCAL) and not plain:
+        raise InputError(
+            f"{ADDRESS}: got '{address}', expected host:port with an IPv4 address or a name, "
+            f"'{LOCAL}' for this machine alone, or '{AUTO}' for the cluster that runs on it"
+        )
+
+
 def _check_reachable(address: str) -> None:
     """Check that something listens at an address, for which Ray would wait for minutes.
 
     Raises:
         OSError: Nothing does.
-        ValueError: It is not host:port, or `auto` for the cluster that runs on this machine.
     """
-    if address == AUTO:
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or "/" in host:
-        raise ValueError(f"expected host:port, '{AUTO}' or '{LOCAL}'")
-    socket.create_connection((host, int(port)), timeout=TIMEOUT).close()
+    if address != AUTO:
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), timeout=TIMEOUT).close()
 
 
 def _start(folder: Path, code: Mapping[str, Any]) -> None:

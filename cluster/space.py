@@ -125,7 +125,7 @@ def _range(section: Mapping[str, Any], where: str) -> Range:
     )
     if not numbers or len(values) != 2 or not values[0] < values[1]:
         what = "integers" if kind == "int" else "numbers"
-        raise InputError(f"{where}.{kind}: got {values!r}, expected {what} [low, high]")
+        raise InputError(f"{where}.{kind}: got {values!r}, expected {what} [low, high], low first")
     if kind == "log" and values[0] <= 0:
         raise InputError(f"{where}.log: got {values!r}, expected numbers above 0")
     return Range(kind, values)

@@ -68,8 +68,9 @@ def test_addresses_without_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         closed.bind(("127.0.0.1", 0))  # but does not listen
         address = f"127.0.0.1:{closed.getsockname()[1]}"
         refused(monkeypatch, address, f"^RAY_ADDRESS: no cluster at '{address}': Connection")
-    for address in ("here", "ray://127.0.0.1:10001", ":1"):
-        refused(monkeypatch, address, f"no cluster at '{address}': .*expected host:port")
+    for address in ("here", "ray://127.0.0.1:10001", ":1", "[::1]:6379", "127.0.0.1:65536", "a:0"):
+        words = f"^RAY_ADDRESS: got '{address}', expected host:port with an IPv4 address or a name"
+        refused(monkeypatch, address, re.escape(words).replace(r"\^", "^"))
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
