@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from benchmarks import child_process, command_line, isolated_training, markdown
-from fashion_mnist import determinism, models
+from fashion_mnist import determinism
 from fashion_mnist.data import prepared
 from fashion_mnist.data.prepared import Prepared
 from fashion_mnist.errors import reported
@@ -90,7 +90,7 @@ def train(name: str, data: Prepared, shards: int, batch_size: int, steps: int) -
         sharded.fit(batches.dataset(), shuffle=False, verbose=0)
         return time.perf_counter() - began
 
-    model = models.build(name, {})
+    model = isolated_training.new_model(name, {}, data)
     start, images = WARM_UP * batch_size, steps * batch_size
     sharded = ShardedModel(model, shards, images)
     sharded.compile("adam", "categorical_crossentropy", metrics=["accuracy"])

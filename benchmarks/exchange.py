@@ -104,7 +104,14 @@ def measure(setting: Setting, settings: train.Params, data: Prepared, kind: type
     batches = Batches(part, setting.batch, settings.seed, augmentation=settings.augmentation)
     keras.utils.set_random_seed(settings.seed)
     model = isolated_training.recipe_model(settings, batches)
-    network = Network(settings.model, settings.arguments, settings.loss, settings.label_smoothing)
+    network = Network(
+        settings.model,
+        settings.arguments,
+        data.images.shape[1:],
+        data.labels.shape[1],
+        settings.loss,
+        settings.label_smoothing,
+    )
     exchanged: list[tuple[int, int, int]] = []
 
     class Counting(Workers):

@@ -98,11 +98,16 @@ def describe(figures: Mapping[str, float]) -> str:
     )
 
 
+def new_model(name: str, arguments: Mapping[str, Any] | None, data: Prepared) -> "keras.Model":
+    """Return a new model of an architecture for these images and classes."""
+    return models.build(name, arguments, data.images.shape[1:], data.labels.shape[1])
+
+
 def train_plain_lenet(data: Prepared) -> tuple[Any, float, int]:
     """Train LeNet by `Model.fit` on arrays; return the model, the seconds and the images seen."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     images, labels = np.array(data.images), np.array(data.labels)
-    model = models.build("lenet", {})
+    model = new_model("lenet", {}, data)
     model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     began = time.perf_counter()
     model.fit(images, labels, batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
@@ -116,7 +121,7 @@ def train_recipe(data: Prepared, settings: train.Params) -> tuple[Any, float, in
     """
     determinism.start(settings.seed)
     validation = Prepared(data.images[:0], data.labels[:0])
-    model = models.build(settings.model, settings.arguments)
+    model = new_model(settings.model, settings.arguments, data)
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = Path(scratch) / "checkpoint.npz"
         began = time.perf_counter()
@@ -128,7 +133,7 @@ def train_recipe(data: Prepared, settings: train.Params) -> tuple[Any, float, in
 
 def recipe_model(settings: train.Params, batches: "Batches") -> "ShardedModel":
     """Return a recipe's model, adapted to the images and ready to train on the batches."""
-    model = models.build(settings.model, settings.arguments)
+    model = new_model(settings.model, settings.arguments, batches.data)
     models.adapt(settings.model, model, batches.data.images)
     return train.compiled(model, settings, batches)
 

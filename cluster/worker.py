@@ -12,10 +12,16 @@ Arrays = list[NDArray[Any]]
 
 
 class Network(NamedTuple):
-    """What the passes of a training are made of: keys of section `train` of params.yaml."""
+    """What the passes of a training are made of.
+
+    shape, classes: height, width and channels of an image, and number of classes. The other fields
+    are keys of section `train` of params.yaml.
+    """
 
     model: str
     arguments: dict[str, Any] | None
+    shape: models.Shape
+    classes: int
     loss: Loss
     label_smoothing: float
 
@@ -36,7 +42,9 @@ class Worker:
 
         from fashion_mnist.training.shards import ShardedModel
 
-        network_model = models.build(network.model, network.arguments)
+        network_model = models.build(
+            network.model, network.arguments, network.shape, network.classes
+        )
         model = ShardedModel(network_model, shards=1, images=1)
         model.compile(loss=smoothed(network.loss, network.label_smoothing))
 

@@ -21,8 +21,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from fashion_mnist.data.idx import Uint8
-from fashion_mnist.dataset import KEYS, NAMES
+from fashion_mnist import dataset
+from fashion_mnist.data.labelled import Uint8
+from fashion_mnist.dataset import Dataset
 from fashion_mnist.errors import InputError, reported
 from fashion_mnist.files import new_file
 
@@ -40,49 +41,49 @@ EXCERPTS = {
 }
 
 
-def chosen(predictions: pd.DataFrame) -> list[int]:
+def chosen(predictions: pd.DataFrame, data: Dataset) -> list[int]:
     """Return rows of the gallery: a right answer for each class, then mistakes of two classes."""
     right = predictions["label"] == predictions["prediction"]
-    firsts = [np.flatnonzero(right & (predictions["label"] == key))[0] for key in KEYS]
+    firsts = [np.flatnonzero(right & (predictions["label"] == key))[0] for key in data.keys]
     mistakes = predictions[~right].drop_duplicates("label").index[:MISTAKES]
     return [*map(int, firsts), *mistakes]
 
 
-def overview(predictions: pd.DataFrame, images: Uint8) -> Figure:
+def overview(predictions: pd.DataFrame, images: Uint8, data: Dataset) -> Figure:
     """Draw test images under their predictions, and the confusion matrix beside them.
 
     Args:
         predictions: Columns label, prediction (keys of classes) and confidence, a row per image.
-        images: The test images in the same order, uint8 (n, 28, 28).
+        images: The test images in the same order, uint8 (n, height, width).
+        data: Their classes.
     """
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.15))[0]
-    rows = chosen(predictions)
+    rows = chosen(predictions, data)
     axes = left.subplots(len(rows) // COLUMNS, COLUMNS).ravel()
-    names = dict(zip(KEYS, NAMES, strict=True))
     labels, answers = predictions["label"].tolist(), predictions["prediction"].tolist()
     for axis, row in zip(axes, rows, strict=True):
         label, prediction = labels[row], answers[row]
-        title = f"{names[prediction]}\n{predictions['confidence'][row]:.0%}"
-        title += "" if label == prediction else f", is {names[label]}"
+        title = f"{data.classes[prediction]}\n{predictions['confidence'][row]:.0%}"
+        title += "" if label == prediction else f", is {data.classes[label]}"
         axis.imshow(images[row], cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(title, fontsize=9, color=RIGHT if label == prediction else WRONG)
         axis.set_axis_off()
-    _confusion_matrix(right.subplots(), predictions)
+    _confusion_matrix(right.subplots(), predictions, data)
     return figure
 
 
-def _confusion_matrix(axis: Axes, predictions: pd.DataFrame) -> None:
+def _confusion_matrix(axis: Axes, predictions: pd.DataFrame, data: Dataset) -> None:
     table = pd.crosstab(predictions["label"], predictions["prediction"])
-    counts = table.reindex(index=KEYS, columns=KEYS, fill_value=0).to_numpy()
+    counts = table.reindex(index=data.keys, columns=data.keys, fill_value=0).to_numpy()
     # The square root keeps small counts visible beside the diagonal.
     shades = np.sqrt(counts / counts.sum(axis=1, keepdims=True))
     axis.imshow(shades, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
         colour = "white" if shades[row, column] > 0.6 else RIGHT
         axis.text(column, row, f"{count:,}", ha="center", va="center", fontsize=8, color=colour)
-    axis.set_xticks(range(len(NAMES)), NAMES, rotation=40, ha="right", fontsize=9)
-    axis.set_yticks(range(len(NAMES)), NAMES, fontsize=9)
+    axis.set_xticks(range(len(data.names)), data.names, rotation=40, ha="right", fontsize=9)
+    axis.set_yticks(range(len(data.names)), data.names, fontsize=9)
     axis.set_xlabel("predicted class")
     axis.set_ylabel("actual class")
     right = np.trace(counts) / counts.sum()
@@ -123,7 +124,8 @@ def _draw_overview(path: Path) -> None:
     if index.tolist() != predictions["index"].tolist():
         raise InputError("data/split/test.npz: expected the images of metrics/predictions.csv")
     with new_file(path) as temporary:
-        overview(predictions, images).savefig(temporary, dpi=110, metadata={"Software": None})
+        figure = overview(predictions, images, dataset.read(dataset.FILE))
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})
 
 
 def _draw_report(base: str, head: str, folder: Path, scratch: Path) -> None:

@@ -9,8 +9,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from fashion_mnist.errors import InputError
+
+# TensorFlow loads slowly, and only `start` needs it.
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # How an operation is split among threads changes its rounding, so it never is. Cores work on
 # different operations instead (fashion_mnist/training/shards.py).
@@ -87,6 +92,7 @@ def start(seed: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(THREADS_PER_OPERATION)
     tf.config.threading.set_inter_op_parallelism_threads(parallel)
     threadpoolctl.threadpool_limits(THREADS_PER_OPERATION, "blas")  # of NumPy
+    _replace_rsqrt()
     if OP_DETERMINISM:
         tf.config.experimental.enable_op_determinism()
     # A user's own ~/.keras/keras.json must not change the bytes.
@@ -94,6 +100,22 @@ def start(seed: int) -> None:
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(seed)
+
+
+def _replace_rsqrt() -> None:
+    """Let Keras's normalization layers divide by a square root instead of multiplying by `rsqrt`.
+
+    TensorFlow computes the latter from an instruction, RSQRTPS, whose result is an approximation,
+    and Intel's processors approximate otherwise than AMD's. Square root and division are exact.
+    (Not 1 / sqrt(x): TensorFlow's graph optimizer makes an `rsqrt` of it.)
+    """
+    import tensorflow as tf
+    from tensorflow.python.ops import math_ops
+
+    def rsqrt(x: "tf.Tensor", name: str | None = None) -> "tf.Tensor":
+        return tf.math.divide(tf.sqrt(x), x, name)
+
+    math_ops.rsqrt = tf.math.rsqrt = rsqrt
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Scores predicted class probabilities against labels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,13 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from fashion_mnist.dataset import KEYS, NAMES
 from fashion_mnist.files import DIGITS
 
 Labels = NDArray[np.integer[Any]]
 Probabilities = NDArray[np.float64]
 
-CLASSES = range(len(NAMES))
 ROC_POINTS = 100  # per class
+ROC_CLASSES = 20
 
 
 def losses(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
@@ -37,7 +37,7 @@ def overall(labels: Labels, probabilities: Probabilities, bins: int) -> dict[str
 
     Args:
         labels: True classes, integers (n,); every class occurs.
-        probabilities: Probability of each class, float64 (n, 10); rows sum to 1.
+        probabilities: Probability of each class, float64 (n, classes); rows sum to 1.
         bins: Number of bins of the calibration error.
 
     Returns:
@@ -45,28 +45,32 @@ def overall(labels: Labels, probabilities: Probabilities, bins: int) -> dict[str
         `macro_f1`, `expected_calibration_error` and `brier_score` (0 to 2: squared
         differences, summed over the classes).
     """
+    classes = range(probabilities.shape[1])
     predictions = probabilities.argmax(axis=1)
     correct = int((predictions == labels).sum())
     interval = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
     return {
         "accuracy": correct / len(labels),
         "accuracy_interval": {"low": interval.low, "high": interval.high},
-        "loss": log_loss(labels, probabilities, labels=CLASSES),
-        "macro_f1": f1_score(labels, predictions, labels=CLASSES, average="macro", zero_division=0),
+        "loss": log_loss(labels, probabilities, labels=classes),
+        "macro_f1": f1_score(labels, predictions, labels=classes, average="macro", zero_division=0),
         "expected_calibration_error": calibration_error(calibration(labels, probabilities, bins)),
-        "brier_score": brier_score_loss(labels, probabilities, labels=CLASSES, scale_by_half=False),
+        "brier_score": brier_score_loss(labels, probabilities, labels=classes, scale_by_half=False),
     }
 
 
-def by_class(labels: Labels, probabilities: Probabilities) -> dict[str, dict[str, float]]:
+def by_class(
+    labels: Labels, probabilities: Probabilities, keys: Sequence[str]
+) -> dict[str, dict[str, float]]:
     """Return precision, recall, F1, support and one-versus-rest ROC AUC of each class by key.
 
     Support is the number of images of the class.
     """
+    classes = range(len(keys))
     scores = precision_recall_fscore_support(
-        labels, probabilities.argmax(axis=1), labels=CLASSES, zero_division=0
+        labels, probabilities.argmax(axis=1), labels=classes, zero_division=0
     )
-    areas = roc_auc_score(labels, probabilities, labels=CLASSES, multi_class="ovr", average=None)
+    areas = class_areas(labels, probabilities)
     return {
         key: {
             "precision": precision,
@@ -75,8 +79,19 @@ def by_class(labels: Labels, probabilities: Probabilities) -> dict[str, dict[str
             "support": int(support),
             "auc": area,
         }
-        for key, precision, recall, f1, support, area in zip(KEYS, *scores, areas, strict=True)
+        for key, precision, recall, f1, support, area in zip(keys, *scores, areas, strict=True)
     }
+
+
+def class_areas(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+    """Return the one-versus-rest ROC AUC of each class, float64 (classes,)."""
+    areas: NDArray[np.float64] = np.array(
+        [
+            roc_auc_score(labels == label, probabilities[:, label])
+            for label in range(probabilities.shape[1])
+        ]
+    )
+    return areas
 
 
 def calibration(labels: Labels, probabilities: Probabilities, bins: int) -> pd.DataFrame:
@@ -103,19 +118,24 @@ def calibration_error(table: pd.DataFrame) -> float:
     return float(np.average(gaps, weights=table["images"]))
 
 
-def roc(labels: Labels, probabilities: Probabilities) -> pd.DataFrame:
+def roc(labels: Labels, probabilities: Probabilities, names: Sequence[str]) -> pd.DataFrame:
     """Return points of the one-versus-rest ROC curve of each class, including both ends.
 
+    Of more than 20 classes, those 20 with the lowest area under the curve are returned.
     Columns: class, false_positive_rate, true_positive_rate; at most 100 rows per class.
     """
+    shown = list(range(len(names)))
+    if len(shown) > ROC_CLASSES:
+        lowest = np.argsort(class_areas(labels, probabilities), kind="stable")[:ROC_CLASSES]
+        shown = sorted(lowest.tolist())
     curves = []
-    for label, name in enumerate(NAMES):
+    for label in shown:
         fpr, tpr, _ = roc_curve(labels == label, probabilities[:, label])
         kept = np.unique(np.linspace(0, len(fpr) - 1, ROC_POINTS).round().astype(int))
         curves.append(
             pd.DataFrame(
                 {
-                    "class": name,
+                    "class": names[label],
                     "false_positive_rate": fpr[kept],
                     "true_positive_rate": tpr[kept],
                 }

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic
 
-from fashion_mnist import dataset, orphan, params
+from fashion_mnist import orphan, params
 from fashion_mnist.errors import InputError, reported
 
 
@@ -57,7 +57,6 @@ class Stage(Generic[params.S]):
         args = self.parser.parse_args()
         orphan.watch()
         with reported(self.name):
-            dataset.check_names()
             for name in self.outputs:
                 _check_place(getattr(args, name))
             yield args, params.read(args.params, args.section, self.schema)

@@ -11,7 +11,8 @@ import numpy as np
 
 from fashion_mnist import determinism
 from fashion_mnist.data import prepared
-from fashion_mnist.data.idx import Uint8
+from fashion_mnist.data.labelled import Labels, Uint8
+from fashion_mnist.dataset import Dataset
 from repository import dvc_lock
 from stages import evaluate, preprocess
 
@@ -25,13 +26,16 @@ class Opinion(NamedTuple):
     confidence: float
 
 
-def ask(folder: Path, images: Uint8, labels: Uint8, mirror_average: bool) -> Opinion:
-    """Return what the model in a checkout says about images (n, 28, 28) with labels (n,).
+def ask(
+    folder: Path, images: Uint8, labels: Labels, dataset: Dataset, mirror_average: bool
+) -> Opinion:
+    """Return what the model in a checkout says about a delivery.
 
     Args:
         folder: A checkout whose pipeline has run.
-        images: The delivery's images.
-        labels: The delivery's labels.
+        images: The delivery's images, (n, height, width) or (n, height, width, 3).
+        labels: The delivery's labels (n,).
+        dataset: What the images and labels are.
         mirror_average: Average over image and mirror image, as `evaluate` does.
     """
     # TensorFlow takes seconds to load.
@@ -44,7 +48,11 @@ def ask(folder: Path, images: Uint8, labels: Uint8, mirror_average: bool) -> Opi
         scratch = Path(name)
         np.savez(scratch / "delivery.npz", images=images, labels=labels)
         preprocess.prepare(
-            scratch / "delivery.npz", scratch / "prepared", scale["offset"], scale["divisor"]
+            scratch / "delivery.npz",
+            scratch / "prepared",
+            scale["offset"],
+            scale["divisor"],
+            dataset,
         )
         # Keras prints its progress to standard output, which is for answers.
         with redirect_stdout(sys.stderr):

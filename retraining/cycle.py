@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import zc.lockfile
 
-from fashion_mnist.data.idx import Uint8
+from fashion_mnist.dataset import Dataset
 from fashion_mnist.errors import InputError
 from repository import clones, deliveries, dvc_lock, revisions
 from repository.commands import DVC, dvc, run, succeeds
@@ -23,6 +22,7 @@ from repository.revisions import Revision
 from retraining import challenger, champion, inbox, inspection, ledger, proposal, settings
 from retraining.candidate import Candidate, Recipe, accepted
 from retraining.inbox import Delivery
+from retraining.inspection import Reference
 from retraining.ledger import Entry
 from retraining.settings import Settings
 from review import comparison, comparison_text, evidence, rules, spread
@@ -70,14 +70,6 @@ class Start(NamedTuple):
     champion: Evidence
     settings: Settings
     model: str
-
-
-class Sets(NamedTuple):
-    """What the images of a delivery are compared with; see `inspection.inspect`."""
-
-    train: tuple[Uint8, Uint8]
-    held_out: dict[str, Uint8]
-    known: dict[str, set[bytes]]
 
 
 class Outcome(NamedTuple):
@@ -155,6 +147,7 @@ def _gather(request: Request, start: Start) -> list[Candidate]:
 
 
 def _deliveries(request: Request, start: Start) -> list[Delivery]:
+    _dataset(start)  # needed later, but a clone takes long
     place = start.settings.inbox if request.inbox is None else request.inbox
     copies = request.root / SCRATCH / "inbox"
     shutil.rmtree(copies, ignore_errors=True)
@@ -164,6 +157,21 @@ def _deliveries(request: Request, start: Start) -> list[Delivery]:
     for line in found.rest:
         _say(f"not read: {line}")
     return found.deliveries
+
+
+def _dataset(start: Start) -> Dataset:
+    """Return what the images of main are, as those of a delivery must be.
+
+    Raises:
+        InputError: Main is older than the file that says so, or it is damaged.
+    """
+    found = evidence.described(start.revision)
+    if found is None:
+        raise InputError(
+            f"{start.revision.name} has no {evidence.DATASET}, which describes the images: "
+            "run `dvc repro` there and commit the file"
+        )
+    return found
 
 
 def _restore(root: Path, folder: Path, start: Start) -> None:
@@ -188,25 +196,23 @@ def _look(folder: Path, start: Start, new: list[Candidate]) -> list[Candidate]:
 
     One at a time, since each may fill the memory.
     """
-    train, test, validation = (
-        _load(folder / f"data/split/{name}.npz") for name in ("train", "test", "validation")
-    )
-    sets = Sets(
-        train,
-        {"test": test[0], "validation": validation[0]},
-        {"the training set": set(inspection.digests(train[0]))},
-    )
-    return [_look_at(candidate, folder, start, sets) for candidate in new]
+    if not any(isinstance(candidate.subject, Delivery) for candidate in new):
+        return new
+    data = _dataset(start)
+    reference = inspection.read(folder / "data/split", data)
+    return [_look_at(candidate, folder, start, data, reference) for candidate in new]
 
 
-def _look_at(candidate: Candidate, folder: Path, start: Start, sets: Sets) -> Candidate:
+def _look_at(
+    candidate: Candidate, folder: Path, start: Start, data: Dataset, reference: Reference
+) -> Candidate:
     """Return a candidate with what was found; the images of a good one are known from then on."""
     delivery = candidate.subject
     if isinstance(delivery, Recipe):
         return candidate
     try:
-        images, labels = delivery.read()
-        found = inspection.inspect(images, labels, *sets)
+        images, labels = delivery.read(data)
+        found = inspection.inspect(images, labels, reference)
     except InputError as error:
         return Candidate(delivery, reasons=(str(error),))
     except MemoryError:
@@ -214,10 +220,10 @@ def _look_at(candidate: Candidate, folder: Path, start: Start, sets: Sets) -> Ca
     if found.problems:
         return Candidate(delivery, found, reasons=tuple(found.problems))
     mirror_average = bool(start.champion.parameters["evaluate"]["mirror_average"])
-    opinion = champion.ask(folder, images, labels, mirror_average)
+    opinion = champion.ask(folder, images, labels, data, mirror_average)
     objections = champion.objections(opinion, start.settings.agreement)
     if not objections:
-        sets.known[delivery.name] = set(inspection.digests(images))
+        reference.known[delivery.name] = inspection.sorted_digests([images])
     return Candidate(delivery, found, opinion, reasons=tuple(objections))
 
 
@@ -310,11 +316,6 @@ def _tip_of_main(request: Request) -> Revision:
         return revisions.resolve(request.root, revisions.main(request.root))
     run("git", "fetch", "--quiet", request.remote, cwd=request.root)
     return revisions.resolve(request.root, f"{request.remote}/{revisions.main(request.root)}")
-
-
-def _load(path: Path) -> tuple[Uint8, Uint8]:
-    with np.load(path, allow_pickle=False) as archive:
-        return archive["images"], archive["labels"]
 
 
 def _say(text: str) -> None:

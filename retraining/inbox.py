@@ -5,19 +5,22 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fashion_mnist.data import delivery
-from fashion_mnist.data.idx import Uint8
+from fashion_mnist.data import delivery, labelled
+from fashion_mnist.data.labelled import Blocks, Labels, Uint8
+from fashion_mnist.dataset import Dataset
 from fashion_mnist.errors import InputError, reason
 from retraining.place import File, Place
 
+# A compressed .npz file may hold a thousand times its length.
+LIMIT = 1 << 30  # bytes of pixels
 # A browser adds this to the name of a second download.
 COPY = r"( ?\(\d+\))?"
 GZIP_NAME = re.compile(rf"\.gz(?={COPY}$)", re.I)
 # Names of files that are meant as a delivery, even if their content is damaged.
-IDX_NAME = re.compile(rf"[-_. ]?(images|labels)[-_. ]idx[13][-_. ]ubyte(?={COPY}$)", re.I)
+IDX_NAME = re.compile(rf"[-_. ]?(images|labels)[-_. ]idx[134][-_. ]ubyte(?={COPY}$)", re.I)
 OTHER_NAME = re.compile(rf"\.(csv|npz){COPY}$", re.I)
 # What distinguishes the names of the two files of an IDX pair, in any convention.
-HALF = re.compile(r"[-_. ]*(images?|labels?|idx[13]?|ubyte)", re.I)
+HALF = re.compile(r"[-_. ]*(images?|labels?|idx[134]?|ubyte)", re.I)
 
 
 class Delivery(NamedTuple):
@@ -41,18 +44,21 @@ class Delivery(NamedTuple):
         """Return the entry in `download.deliveries`."""
         return {"date": day.isoformat(), "files": [part.entry for part in self.parts]}
 
-    def read(self) -> tuple[Uint8, Uint8]:
-        """Return the images (n, 28, 28) and labels (n,), both uint8.
+    def read(self, dataset: Dataset) -> tuple[Uint8, Labels]:
+        """Return the images, (n, height, width) or (n, height, width, 3), and the labels (n,).
+
+        Args:
+            dataset: What the images and labels must be.
 
         Raises:
-            InputError: A file could not be fetched or is damaged, or they are not a delivery. The
-                message has their paths in the inbox.
+            InputError: A file could not be fetched or is damaged, or they are not a delivery of
+                such images. The message has their paths in the inbox.
         """
         for part in self.parts:
             if part.fault:
                 raise InputError(f"{part.name}: {part.fault}")
         try:
-            return delivery.read([part.copy for part in self.parts])
+            return labelled.gathered(self._blocks(dataset))
         # Whatever is wrong with a file, the other deliveries must not wait for it.
         except Exception as error:
             fault = reason(error)
@@ -61,6 +67,19 @@ class Delivery(NamedTuple):
             if not isinstance(error, InputError):
                 fault = f"{self.parts[0].name}: {fault}"
             raise InputError(fault) from error
+
+    def _blocks(self, dataset: Dataset) -> Blocks:
+        """Yield images and labels in blocks.
+
+        Raises:
+            InputError: There are too many.
+        """
+        size = 0
+        for images, labels in delivery.blocks([part.copy for part in self.parts], dataset):
+            size += images.nbytes
+            if size > LIMIT:
+                raise InputError(f"{self.parts[0].name}: expected at most {LIMIT} bytes of pixels")
+            yield images, labels
 
 
 class Found(NamedTuple):

@@ -4,17 +4,19 @@ A problem refuses the delivery. Oddities and drift are reported to whoever merge
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.metrics import pairwise_distances_argmin_min
 
-from fashion_mnist.data.idx import Uint8
-from fashion_mnist.dataset import KEYS
+from fashion_mnist.data import class_counts, npz
+from fashion_mnist.data.labelled import Labels, Uint8
+from fashion_mnist.dataset import Dataset
 
 # Root mean square of the differences in grey value. One of 10,000 training images, and one of the
 # t10k images, is closer than this to a test image; noise of 10 grey levels stays below.
@@ -22,6 +24,12 @@ NEAR = 10.0
 # Population stability index: below .1 is called stable and above .25 a shift (Siddiqi 2006).
 SHIFTED = 0.25
 SHOWN = 5  # indices in a message
+VALUES = 1 << 21  # pixel values that are floating-point numbers at a time
+EXACT = 10_000  # values: SciPy's Kolmogorov-Smirnov test is exact up to here
+
+Mask = NDArray[np.bool_]
+Digests = NDArray[np.uint64]
+Numbers = NDArray[np.float64]
 
 
 class Drift(NamedTuple):
@@ -55,31 +63,97 @@ class Inspection(NamedTuple):
     drift: Drift
 
 
-def inspect(
-    images: Uint8,
-    labels: Uint8,
-    train: tuple[Uint8, Uint8],
-    held_out: Mapping[str, Uint8],
-    known: Mapping[str, set[bytes]],
-) -> Inspection:
+class Summary(NamedTuple):
+    """What is kept of a training set: 24 bytes of each image, whatever its size.
+
+    digests:
+        Of the images (m,), sorted.
+    classes:
+        Number of images of each class, in label order.
+    means, contrasts:
+        Mean and standard deviation of the pixels of each image (m,), both sorted.
+    """
+
+    digests: Digests
+    classes: NDArray[np.int64]
+    means: Numbers
+    contrasts: Numbers
+
+
+class Reference(NamedTuple):
+    """What a delivery is compared with.
+
+    train:
+        Summary of the training set.
+    held_out:
+        Sorted digests of the sets that nothing may train on, test and validation, by name.
+    test:
+        Returns the images of the test set in blocks, from the first one at each call.
+    known:
+        Sorted digests of the images that are trained on already, by the name of their set.
+    """
+
+    train: Summary
+    held_out: dict[str, Digests]
+    test: Callable[[], Iterable[Uint8]]
+    known: dict[str, Digests]
+
+
+def read(folder: Path, dataset: Dataset) -> Reference:
+    """Return what `split` wrote, for deliveries to be compared with.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    train = summarize(folder / "train.npz", dataset)
+    test, validation = (
+        partial(npz.blocks, folder / f"{name}.npz", "images") for name in ("test", "validation")
+    )
+    held_out = {"test": sorted_digests(test()), "validation": sorted_digests(validation())}
+    return Reference(train, held_out, test, {"the training set": train.digests})
+
+
+def summarize(path: Path, dataset: Dataset) -> Summary:
+    """Return the summary of a set, which is read in blocks.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    counts = class_counts.count(npz.blocks(path, "labels"), dataset)
+    classes = np.array([*counts.values()], np.int64)
+    images = int(classes.sum())
+    hashes, means, contrasts = np.empty(images, np.uint64), np.empty(images), np.empty(images)
+    start = 0
+    for block in npz.blocks(path, "images"):
+        rows = slice(start, start + len(block))
+        hashes[rows] = digests(block)
+        means[rows], contrasts[rows] = brightness(block)
+        start = rows.stop
+    for values in (hashes, means, contrasts):
+        values.sort()
+    return Summary(hashes, classes, means, contrasts)
+
+
+def inspect(images: Uint8, labels: Labels, reference: Reference) -> Inspection:
     """Return what is wrong with a delivery, and what is unusual.
 
     Args:
-        images: The delivery's images (n, 28, 28).
+        images: The delivery's images, (n, height, width) or (n, height, width, 3).
         labels: The delivery's labels (n,).
-        train: Images (m, 28, 28) and labels (m,) of the training set.
-        held_out: Images (k, 28, 28) of the sets that nothing may train on: test and validation.
-        known: Digests of the images that are trained on already, by the name of their set.
+        reference: What it is compared with.
     """
     own = digests(images)
     repeated, contradicted = repetitions(own, labels)
-    blank = images.max(axis=(1, 2)) == images.min(axis=(1, 2))
-    leaks = {name: _among(own, set(digests(others))) for name, others in held_out.items()}
-    near = (distances(images, held_out["test"]) < NEAR) & ~leaks["test"]
-    there = {name: found for name in known if (found := _among(own, known[name])).any()}
+    leaks = {name: _among(own, others) for name, others in reference.held_out.items()}
+    near = (distances(images, reference.test()) < NEAR) & ~leaks["test"]
+    there = {
+        name: found
+        for name, others in reference.known.items()
+        if (found := _among(own, others)).any()
+    }
     nothing_new = bool(there) and bool(np.any(list(there.values()), axis=0).all())
     problems = [
-        *_listed("blank images", blank),
+        *_listed("blank images", blank(images)),
         *(
             line
             for name in leaks
@@ -102,16 +176,26 @@ def inspect(
         images=len(images),
         problems=problems,
         oddities=oddities,
-        drift=drift(images, labels, *train),
+        drift=drift(images, labels, reference.train),
     )
 
 
-def digests(images: Uint8) -> list[bytes]:
-    """Return the hash of each image (n, 28, 28)."""
-    return [hashlib.sha256(image.tobytes()).digest() for image in images]
+def digests(images: Uint8) -> Digests:
+    """Return a hash of each image, uint64 (n,).
+
+    A million images and ten million different ones share a hash with a probability of 1 in two
+    million.
+    """
+    hashes = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images)
+    return np.fromiter((int.from_bytes(found, "little") for found in hashes), np.uint64)
 
 
-def repetitions(hashes: list[bytes], labels: Uint8) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def sorted_digests(blocks: Iterable[Uint8]) -> Digests:
+    """Return the digests of the images in all blocks, sorted."""
+    return np.sort(np.concatenate([np.empty(0, np.uint64), *map(digests, blocks)]))
+
+
+def repetitions(hashes: Digests, labels: Labels) -> tuple[Mask, Mask]:
     """Return which images occur more than once, and which of those with different labels.
 
     Args:
@@ -121,67 +205,122 @@ def repetitions(hashes: list[bytes], labels: Uint8) -> tuple[NDArray[np.bool_], 
     Returns:
         Two masks (n,).
     """
-    images = Counter(hashes)
-    pairs = Counter(zip(hashes, labels.tolist(), strict=True))
-    repeated = np.array([images[digest] > 1 for digest in hashes])
+    number, occurrences = _occurrences(hashes)
+    _, of_pair = _occurrences(number << 16 | labels)
     # The image occurs more often than its pair with this label, so it has another label too.
-    contradicted = np.array(
-        [
-            images[digest] > pairs[digest, label]
-            for digest, label in zip(hashes, labels.tolist(), strict=True)
-        ]
-    )
-    return repeated, contradicted
+    return occurrences > 1, occurrences > of_pair
 
 
-def drift(images: Uint8, labels: Uint8, train_images: Uint8, train_labels: Uint8) -> Drift:
-    """Return how far images (n, 28, 28) and labels (n,) are from those of a training set."""
-    counts, expected = (
-        np.bincount(part, minlength=len(KEYS)).astype(float) for part in (labels, train_labels)
-    )
+def blank(images: Uint8) -> Mask:
+    """Return which images are of a single grey value, or a single colour."""
+    same = images.max(axis=(1, 2)) == images.min(axis=(1, 2))
+    all_channels: Mask = np.all(same.reshape(len(images), -1), axis=1)
+    return all_channels
+
+
+def drift(images: Uint8, labels: Labels, train: Summary) -> Drift:
+    """Return how far images and labels are from those of a training set."""
+    expected = train.classes.astype(float)
+    counts = np.bincount(labels, minlength=len(expected)).astype(float)
     # Half an image in each class keeps the index finite where a class is absent.
     found, usual = ((part + 0.5) / (part + 0.5).sum() for part in (counts, expected))
-    share = expected / expected.sum()
+    means, contrasts = brightness(images)
     return Drift(
         population_stability_index=float(((found - usual) * np.log(found / usual)).sum()),
-        chi_squared_p=float(stats.chisquare(counts, share * counts.sum()).pvalue),
-        mean_p=_kolmogorov_smirnov(images.mean(axis=(1, 2)), train_images.mean(axis=(1, 2))),
-        contrast_p=_kolmogorov_smirnov(images.std(axis=(1, 2)), train_images.std(axis=(1, 2))),
+        chi_squared_p=_chi_squared(counts, expected),
+        mean_p=kolmogorov_smirnov(means, train.means),
+        contrast_p=kolmogorov_smirnov(contrasts, train.contrasts),
     )
 
 
-def distances(images: Uint8, others: Uint8) -> NDArray[np.float64]:
+def brightness(images: Uint8) -> tuple[Numbers, Numbers]:
+    """Return mean and standard deviation of the pixels of each image, float64 (n,)."""
+    found = [
+        (part.mean(axis=1), part.std(axis=1)) for _, part in _parts(images.reshape(len(images), -1))
+    ]
+    means, contrasts = zip(*found, strict=True)
+    return np.concatenate(means), np.concatenate(contrasts)
+
+
+def distances(images: Uint8, others: Iterable[Uint8]) -> Numbers:
     """Return each image's distance to the nearest of the others, as it is or mirrored.
 
     Args:
-        images: Images (n, 28, 28).
-        others: Images (m, 28, 28).
+        images: Images (n, height, width) or (n, height, width, 3).
+        others: Blocks of images of the same shape.
 
     Returns:
         Root mean square of the differences in grey value, float64 (n,).
     """
-    targets = _rows(others)
-    nearest = [
-        pairwise_distances_argmin_min(_rows(view), targets)[1]
-        for view in (images, images[:, :, ::-1])
+    nearest = np.full(len(images), np.inf)
+    for block in others:
+        for _, targets in _parts(block):
+            theirs = _rows(targets)
+            for rows, part in _parts(images):
+                for view in (part, part[:, :, ::-1]):
+                    found = pairwise_distances_argmin_min(_rows(view), theirs)[1]
+                    nearest[rows] = np.minimum(nearest[rows], found)
+    scaled: Numbers = nearest / np.sqrt(images[0].size)
+    return scaled
+
+
+def kolmogorov_smirnov(values: Numbers, usual: Numbers) -> float:
+    """Return the p-value of the two-sample test.
+
+    SciPy gives the same value, but makes several copies of both.
+
+    Args:
+        values: Values (n,).
+        usual: Other values (m,), sorted.
+    """
+    if max(len(values), len(usual)) <= EXACT:
+        return float(stats.ks_2samp(values, usual).pvalue)
+    # The distributions differ most at one of the values or just before it.
+    values = np.sort(values)
+    differences = [
+        np.searchsorted(values, values, side) / len(values)
+        - np.searchsorted(usual, values, side) / len(usual)
+        for side in ("left", "right")
     ]
-    found: NDArray[np.float64] = np.min(nearest, axis=0) / np.sqrt(targets.shape[1])
-    return found
+    size = len(values) * len(usual) / (len(values) + len(usual))
+    return float(np.clip(stats.kstwo.sf(np.abs(differences).max(), np.round(size)), 0, 1))
 
 
-def _rows(images: Uint8) -> NDArray[np.float32]:
-    return images.reshape(len(images), -1).astype(np.float32)
+def _chi_squared(counts: Numbers, expected: Numbers) -> float:
+    """Return the p-value of counts in each class if they were drawn as the expected ones."""
+    # A class that neither has would be 0 / 0.
+    some = (counts > 0) | (expected > 0)
+    counts, share = counts[some], expected[some] / expected.sum()
+    with np.errstate(divide="ignore"):
+        return float(stats.chisquare(counts, share * counts.sum()).pvalue)
 
 
-def _kolmogorov_smirnov(values: NDArray[np.float64], usual: NDArray[np.float64]) -> float:
-    return float(stats.ks_2samp(values, usual).pvalue)
+def _parts(images: Uint8) -> Iterator[tuple[slice, Uint8]]:
+    """Yield consecutive images as slices of `VALUES` values at most, with their places."""
+    step = max(1, VALUES // images[0].size)
+    for start in range(0, len(images), step):
+        rows = slice(start, start + step)
+        yield rows, images[rows]
 
 
-def _among(found: list[bytes], others: set[bytes]) -> NDArray[np.bool_]:
-    return np.array([digest in others for digest in found])
+def _rows(images: Uint8) -> Numbers:
+    # scikit-learn would convert float32 again, many times.
+    return images.reshape(len(images), -1).astype(np.float64)
 
 
-def _listed(what: str, mask: NDArray[np.bool_]) -> list[str]:
+def _occurrences(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each value the number that all equal ones share, and how many of these are."""
+    _, number, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return number, counts[number]
+
+
+def _among(found: Digests, others: Digests) -> Mask:
+    """Return which digests (n,) are among others, which are sorted."""
+    # `np.isin` would copy the others and sort them again.
+    return np.searchsorted(others, found, "right") > np.searchsorted(others, found, "left")
+
+
+def _listed(what: str, mask: Mask) -> list[str]:
     """Return one line that counts the images of a mask (n,), or none if there are none."""
     rows = np.flatnonzero(mask)
     if not len(rows):

@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fashion_mnist.data import delivery, sources
 from fashion_mnist.errors import InputError, reason
 
-# Longest file, uncompressed: enough for 170,000 images as CSV.
+# Longest file, uncompressed: enough for 170,000 images of 28x28 as CSV.
 LIMIT = 1 << 29  # bytes
 TIMEOUT = 60  # seconds without a byte
 ATTEMPTS = 3

@@ -15,7 +15,7 @@ class Settings(Section):
         A folder, or a URL that fsspec knows.
     agreement:
         Smallest share of a delivery's labels that the current model must confirm; shuffled labels
-        reach about a tenth.
+        of k equally large classes reach about 1 in k.
     """
 
     inbox: str = Field(min_length=1)

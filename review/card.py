@@ -15,12 +15,13 @@ from fashion_mnist import files
 from fashion_mnist.dataset import HALVES
 from fashion_mnist.errors import InputError
 from repository import dvc_lock, revisions
-from review import evidence, spread
+from review import evidence, many, spread
 from review.evidence import Evidence
 
 CARD = "metrics/model_card.md"
 TEMPLATE = Path(__file__).with_name("card.md")
-# SHA-256 of the release's files. Of other images, nothing is known but what the metrics say.
+# SHA-256 of the release's files, also where they are made from its CSV or .npz files. Of other
+# images, nothing is known but what the metrics say.
 FASHION_MNIST = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -39,9 +40,9 @@ def render(side: Evidence) -> str:
         side.revision.json(f"metrics/{name}.json")
         for name in ("download", "split", "train", "evaluate")
     )
-    scores = evaluate["classes"]
-    classes = [_row(side, label, scores[key]) for label, key in enumerate(side.classes)]
     released = _released(side, download)
+    rows = _rows(side, evaluate["classes"])
+    names = [_escaped(name) for name in side.classes.values()]
     # Markdown, not HTML, and its values come from files that were checked.
     environment = jinja2.Environment(  # noqa: S701
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True
@@ -56,9 +57,12 @@ def render(side: Evidence) -> str:
         deliveries={name: found for name, found in download.items() if name not in HALVES},
         fashion=released == FASHION_MNIST,
         released=released,
-        side=download["train"],
-        classes=classes,
-        worst=min(classes, key=lambda row: float(row["recall"])),
+        kind=_kind(side, download["train"]),
+        rows=rows,
+        classes=len(names),
+        all=many.ALL,
+        names=many.listed(names, many.ALL),
+        worst=min(rows, key=lambda row: float(row["recall"])),
         spread=spread.own(side),
         recipe=_yaml({"train": dict(side.parameters["train"])}),
         percent=lambda share: f"{share:.2%}",
@@ -71,14 +75,29 @@ def _released(side: Evidence, download: dict[str, Any]) -> dict[str, str]:
     Raises:
         InputError: metrics/download.json lacks them, or the size of the images.
     """
+    # Not every release has an official test file.
+    halves = [half for half in HALVES if half == "train" or half in download]
     try:
         int(download["train"]["rows"]), int(download["train"]["columns"])
-        return {name: sha for half in HALVES for name, sha in download[half]["sha256"].items()}
+        return {name: sha for half in halves for name, sha in download[half]["sha256"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{side.revision.name}: metrics/download.json: expected rows, columns and sha256 of "
-            f"{' and '.join(HALVES)}, but there is no {error}"
+            f"{' and '.join(halves)}, but there is no {error}"
         ) from error
+
+
+def _kind(side: Evidence, train: dict[str, Any]) -> str:
+    """Return what the images are: grey or in colour, and their size.
+
+    Args:
+        side: The revision.
+        train: Description of the training file, for revisions that describe the data nowhere else.
+    """
+    data = evidence.described(side.revision)
+    if data is None:
+        return f"grey image of {train['rows']}x{train['columns']} pixels"
+    return f"{'grey' if data.channels == 1 else 'colour'} image of {data.size} pixels"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +118,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _rows(side: Evidence, scores: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row of the table for each class; of many classes, for those of the lowest recall."""
+    labels = list(range(len(side.classes)))
+    if len(labels) > many.ALL:
+        recalls = [float(scores[key]["recall"]) for key in side.classes]
+        labels = sorted(labels, key=lambda label: recalls[label])[: many.TABLE]
+    keys = list(side.classes)
+    return [_row(side, label, scores[keys[label]]) for label in labels]
+
+
 def _row(side: Evidence, label: int, scores: dict[str, Any]) -> dict[str, Any]:
     """Return the scores of a class, the interval of its recall, and the most frequent mistake."""
     images = side.answers.labels == label
@@ -106,12 +135,12 @@ def _row(side: Evidence, label: int, scores: dict[str, Any]) -> dict[str, Any]:
         int(side.answers.right[images].sum()), int(images.sum()), method="wilson"
     )
     wrong = side.answers.predictions[images & ~side.answers.right]
-    names = [_escaped(name) for name in side.classes.values()]
+    names = list(side.classes.values())
     counts = np.bincount(wrong, minlength=len(names))
     most = int(counts.argmax())
-    confused_with = f"{names[most]} ({counts[most]})" if counts[most] else ""
+    confused_with = f"{_escaped(names[most])} ({counts[most]})" if counts[most] else ""
     return {
-        "name": names[label],
+        "name": _escaped(names[label]),
         "low": low,
         "high": high,
         "confused_with": confused_with,

@@ -5,20 +5,32 @@
 
 import argparse
 import json
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from fashion_mnist.errors import InputError
-from review import arguments
-from review.comparison import ACCURACY, Comparison, Metric, compare
+from review import arguments, many
+from review.comparison import ACCURACY, ClassRecall, Comparison, Metric, Refusal, compare
 
 Rows = list[list[str]]
 
 CHANGED = ["what", "before", "after"]
 METRICS = ["metric", "before", "after", "change", "interval"]
 CLASSES = ["class", "before", "after", "change", "fixed", "broken", "p (Holm)"]
+CLASS_RULE = "review.floors.class_recall"
+OF_CLASSES = ".classes."  # in the names of metrics of a class
+
+
+class Shown(NamedTuple):
+    """A table. `left_out` says in a sentence which of its rows are not shown; empty if none is."""
+
+    title: str
+    header: list[str]
+    rows: Rows
+    left_out: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,12 +93,25 @@ def sentences(found: Comparison) -> list[str]:
                 f"The verdict on the two models is '{found.verdict}', on their recipes "
                 f"'{seeds.verdict}'."
             )
-    said += [
-        f"Refused by {refusal.rule}: {refusal.subject} is {refusal.value:.4g}, "
-        f"the limit is {refusal.limit:.4g}."
-        for refusal in found.refusals
-    ]
+    said += _refusals(found.refusals)
     return said + [f"Note: {note}." for note in found.notes]
+
+
+def _refusals(refusals: list[Refusal]) -> list[str]:
+    """Return a sentence for each refusal; of classes, for the ten with the lowest recall."""
+    of_classes = sorted(
+        (item for item in refusals if item.rule == CLASS_RULE), key=lambda item: item.value
+    )
+    hidden = {item.subject for item in of_classes[many.NAMES :]}
+    said = [
+        f"Refused by {item.rule}: {item.subject} is {item.value:.4g}, "
+        f"the limit is {item.limit:.4g}."
+        for item in refusals
+        if item.rule != CLASS_RULE or item.subject not in hidden
+    ]
+    if hidden:
+        said.append(f"Refused by {CLASS_RULE}: {len(hidden):,} more classes.")
+    return said
 
 
 def changed(found: Comparison) -> Rows:
@@ -104,25 +129,61 @@ def changed(found: Comparison) -> Rows:
     return rows
 
 
-def metrics(found: Comparison) -> Rows:
+def metrics(found: Comparison) -> Shown:
     """Return the metrics that differ or have an interval: name, before, after, change, interval.
 
-    Recall by class is in `classes`.
+    Recall by class is in `classes`; of many classes, other metrics are left out too.
     """
-    return [
+    differing = {
+        name: item
+        for name, item in found.metrics.items()
+        if (item.before != item.after or item.low is not None) and not name.endswith(".recall")
+    }
+    hidden = 0
+    if len(found.classes) > many.ALL:
+        general = {name: item for name, item in differing.items() if OF_CLASSES not in name}
+        hidden, differing = len(differing) - len(general), general
+    rows = [
         [
             name.removeprefix("evaluate."),
             number(item.before),
             number(item.after),
             *_difference(item),
         ]
-        for name, item in found.metrics.items()
-        if (item.before != item.after or item.low is not None) and not name.endswith(".recall")
+        for name, item in differing.items()
     ]
+    left_out = f"Left out: {hidden:,} metrics of single classes." if hidden else ""
+    return Shown("Metrics", METRICS, rows, left_out)
 
 
-def classes(found: Comparison) -> Rows:
-    """Return recall by class: name, before, after, change, fixed, broken, corrected p."""
+def classes(found: Comparison) -> Shown:
+    """Return recall by class: name, before, after, change, fixed, broken, corrected p.
+
+    Of many classes, it has those whose recall changed most; of equal ones, those with the lowest.
+    """
+    items = list(found.classes.values())
+    if len(items) <= many.ALL:
+        return Shown("Recall of each class", CLASSES, _class_rows(items))
+    # Differences of equal counts differ in their last digits.
+    items.sort(key=lambda item: (-round(abs(item.difference), 9), item.after))
+    return _first("Recall of the classes that changed most", items, many.CHANGED)
+
+
+def lowest_classes(found: Comparison) -> Shown:
+    """Return `classes`; of many classes, those with the lowest recall."""
+    items = sorted(found.classes.values(), key=lambda item: item.after)
+    if len(items) <= many.ALL:
+        return classes(found)
+    return _first("Recall of the classes, lowest first", items, many.TABLE)
+
+
+def _first(title: str, items: list[ClassRecall], most: int) -> Shown:
+    hidden = len(items) - most
+    left_out = f"Left out: {hidden:,} of {len(items):,} classes." if hidden > 0 else ""
+    return Shown(title, CLASSES, _class_rows(items[:most]), left_out)
+
+
+def _class_rows(items: list[ClassRecall]) -> Rows:
     return [
         [
             item.name,
@@ -133,18 +194,23 @@ def classes(found: Comparison) -> Rows:
             str(item.broken),
             f"{item.p:.3g}",
         ]
-        for item in found.classes.values()
+        for item in items
     ]
 
 
-def tables(found: Comparison) -> list[tuple[str, list[str], Rows]]:
-    """Return title, header and rows of each table that is not empty."""
+def tables(found: Comparison, of_classes: Shown | None = None) -> list[Shown]:
+    """Return each table that is not empty.
+
+    Args:
+        found: The comparison.
+        of_classes: Table of the classes; by default `classes`.
+    """
     candidates = [
-        ("What changed", CHANGED, changed(found)),
-        ("Metrics", METRICS, metrics(found)),
-        ("Recall of each class", CLASSES, classes(found)),
+        Shown("What changed", CHANGED, changed(found)),
+        metrics(found),
+        of_classes or classes(found),
     ]
-    return [table for table in candidates if table[2]]
+    return [table for table in candidates if table.rows]
 
 
 def terminal(found: Comparison, console: Console) -> None:
@@ -155,7 +221,7 @@ def terminal(found: Comparison, console: Console) -> None:
     console.print(headline(found), style=f"bold {colour if found.accepted else 'red'}")
     for sentence in sentences(found):
         console.print(Text(sentence))
-    for _, header, rows in tables(found):
+    for _, header, rows, left_out in tables(found):
         table = Table(*header, box=None, header_style="bold", padding=(0, 2, 0, 0))
         for column in table.columns:
             column.overflow = "fold"
@@ -165,16 +231,19 @@ def terminal(found: Comparison, console: Console) -> None:
             table.add_row(*map(Text, row))
         console.print()
         console.print(table)
+        if left_out:
+            console.print(Text(left_out))
 
 
 def markdown(found: Comparison) -> str:
     """Return the comparison for a pull request."""
     parts = [f"### {headline(found)}", f"`{found.base.revision}` → `{found.head.revision}`"]
     parts.append("\n".join(f"- {_escape(sentence)}" for sentence in sentences(found)))
-    for title, header, rows in tables(found):
+    for title, header, rows, left_out in tables(found):
         lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
         table = "\n".join(f"| {' | '.join(map(_escape, line))} |" for line in lines)
-        parts.append(f"<details><summary>{title}</summary>\n\n{table}\n\n</details>")
+        after = f"\n\n{left_out}" if left_out else ""
+        parts.append(f"<details><summary>{title}</summary>\n\n{table}{after}\n\n</details>")
     return "\n\n".join(parts) + "\n"
 
 
@@ -202,6 +271,8 @@ def _difference(item: Metric) -> list[str]:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, list) and len(value) > many.NAMES:
+        return f"[{many.listed([str(item) for item in value])}]"
     return "none" if value is None else str(value)
 
 

@@ -7,11 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from fashion_mnist import dataset
+from fashion_mnist.dataset import Dataset
 from fashion_mnist.errors import InputError
+from fashion_mnist.params import explain
 from repository import dvc_lock
 from repository.revisions import Revision
-from review import statistics
+from review import many, statistics
 from review.statistics import Answers
 
 TEST_SET = "data/split/test.npz"
@@ -19,6 +23,7 @@ PREDICTIONS = "metrics/predictions.csv"
 CLASSES = "metrics/classes.csv"
 SCORES = "metrics/evaluate.json"
 SPREAD = "metrics/spread.json"
+DATASET = str(dataset.FILE)
 COLUMNS = ["index", "label", "prediction", "confidence", "label_probability", "loss"]
 ROUNDING = 1e-6  # metrics have six digits
 ZERO = 5e-7  # the highest probability that is 0 in six digits
@@ -34,7 +39,8 @@ class Evidence(NamedTuple):
         Name of each class by its key, in label order: those of the metrics, since other revisions
         may have other data.
     metrics:
-        Every number in metrics/*.json by file and keys: `train.parameters.total`.
+        Every number in metrics/*.json by file and keys: `train.parameters.total`; but for
+        dataset.json, which describes the data.
     bins:
         Number of bins of the calibration error.
     places:
@@ -68,7 +74,7 @@ def gather(revision: Revision) -> Evidence:
         )
     metrics: dict[str, float] = {}
     for path in revision.files("metrics"):
-        if path.endswith(".json") and path != SPREAD:
+        if path.endswith(".json") and path not in (SPREAD, DATASET):
             metrics |= _numbers(revision, path)
     classes = _classes(revision)
     places, answers = _answers(revision, list(classes))
@@ -89,11 +95,7 @@ def same_test_set(base: Evidence, head: Evidence) -> None:
         InputError: They were not, or one has no hash of its test set.
     """
     if list(base.classes) != list(head.classes):
-        before, after = (", ".join(side.classes) for side in (base, head))
-        raise InputError(
-            f"not comparable: other classes: {before} in {base.revision.name}, "
-            f"{after} in {head.revision.name}"
-        )
+        raise InputError(f"not comparable: other classes: {_differing(base, head)}")
     old, new = (_test_set(side) for side in (base, head))
     if old != new:
         raise InputError(
@@ -107,6 +109,16 @@ def same_test_set(base: Evidence, head: Evidence) -> None:
         raise InputError(
             f"{PREDICTIONS} lists different images in {base.revision.name} and {head.revision.name}"
         )
+
+
+def _differing(base: Evidence, head: Evidence) -> str:
+    """Return the classes that only one of two revisions has."""
+    own = [
+        (side.revision.name, [key for key in side.classes if key not in other.classes])
+        for side, other in ((base, head), (head, base))
+    ]
+    found = [f"{many.listed(keys)} in {name}" for name, keys in own if keys]
+    return ", ".join(found) or f"those of {base.revision.name} in a different order"
 
 
 def recalls(answers: Answers) -> list[float]:
@@ -125,11 +137,38 @@ def _numbers(revision: Revision, path: str) -> dict[str, float]:
     return {name: leaf for name, leaf in leaves.items() if isinstance(leaf, int | float)}
 
 
+def described(revision: Revision) -> Dataset | None:
+    """Return what `download` wrote about the data; None for revisions without that.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    if DATASET not in revision.files("metrics"):
+        return None
+    content = revision.json(DATASET)
+    try:
+        return Dataset.model_validate(content)
+    except ValidationError as error:
+        found = explain(error, "dataset", content)
+        raise InputError(f"{revision.name}: {DATASET}: {found}") from error
+
+
 def _classes(revision: Revision) -> dict[str, str]:
-    """Return the name of each class by its key, in label order; without a table, the key."""
+    """Return the name of each class by its key, in label order.
+
+    Revisions without a description of the data have names in a table; without one, the key is it.
+    """
     keys = revision.json(SCORES).get("classes")
     if not isinstance(keys, dict) or not keys:
         raise InputError(f"{revision.name}: {SCORES} has no classes")
+    data = described(revision)
+    if data:
+        if list(data.classes) != list(keys):
+            raise InputError(
+                f"{revision.name}: {DATASET} has the classes {many.listed(data.keys)}, but "
+                f"{SCORES} has {many.listed(list(keys))}"
+            )
+        return data.classes
     if CLASSES not in revision.files("metrics"):
         return {key: key for key in keys}
     table = _read_csv(revision, CLASSES, ["class"])
@@ -181,7 +220,7 @@ def _labels(revision: Revision, column: "pd.Series[Any]", keys: list[str]) -> ND
         row = int(labels.isna().argmax())
         raise InputError(
             f"{revision.name}: {PREDICTIONS} line {row + 2}: {column.name} is {column[row]}, "
-            f"expected one of {', '.join(keys)}"
+            f"expected one of {many.listed(keys)}"
         )
     return labels.to_numpy().astype(np.int64)
 

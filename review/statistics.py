@@ -162,13 +162,14 @@ def bootstrap(
 class _Scorer:
     """Scores of answers to n images, each counted any number of times.
 
-    What each image adds, (n,): its cell of the confusion matrix, loss, bin of the calibration
-    error, and `excess`, the amount by which being right exceeds the confidence.
+    What each image adds, (n,): its label and prediction, loss, bin of the calibration error, and
+    `excess`, the amount by which being right exceeds the confidence.
     """
 
     def __init__(self, answers: Answers, bins: int, classes: int) -> None:
         self.classes = classes
-        self.cell = answers.labels * classes + answers.predictions
+        self.labels, self.predictions = answers.labels, answers.predictions
+        self.right = answers.right
         self.loss = answers.loss
         # A confidence on an edge belongs to the bin below, as in `scores.calibration`.
         edges = np.linspace(0, 1, bins + 1)
@@ -177,10 +178,15 @@ class _Scorer:
 
     def scores(self, counts: NDArray[np.float64]) -> dict[str, float]:
         """Return the scores, counting image i `counts[i]` times."""
-        shape = self.classes, self.classes
-        confusion = np.bincount(self.cell, counts, math.prod(shape)).reshape(shape)
-        members = confusion.sum(axis=0) + confusion.sum(axis=1)
-        f1 = 2 * confusion.diagonal() / np.maximum(members, 1)
+        actual, predicted, right = (
+            np.bincount(column, weights, self.classes)
+            for column, weights in (
+                (self.labels, counts),
+                (self.predictions, counts),
+                (self.labels, counts * self.right),
+            )
+        )
+        f1 = 2 * right / np.maximum(actual + predicted, 1)
         excess = np.bincount(self.bin, counts * self.excess)
         images = counts.sum()
         return {

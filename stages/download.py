@@ -1,26 +1,28 @@
-"""Fetches the release, verified by hash, as four IDX files, and the deliveries listed after it."""
+"""Fetches a release, verified by hash, as IDX files, and the deliveries listed after it."""
 
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
+from urllib.parse import quote
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from fashion_mnist import figures, params
-from fashion_mnist.data import class_counts, delivery, idx, kaggle_csv, sources
-from fashion_mnist.data.idx import Uint8
+from fashion_mnist import dataset, figures, params
+from fashion_mnist.data import class_counts, delivery, idx, pictures, release, sources
+from fashion_mnist.data.labelled import Blocks, Uint8
+from fashion_mnist.data.release import Format, Reading
 from fashion_mnist.data.sources import Pin
-from fashion_mnist.dataset import HALVES, NAMES
+from fashion_mnist.dataset import HALVES, Dataset, Side
 from fashion_mnist.errors import InputError, reason
-from fashion_mnist.files import new_folder, sha256, write_metrics, write_table
+from fashion_mnist.files import CHECKSUMS, new_folder, sha256, write_metrics, write_table
 from fashion_mnist.stage import Stage
 
-FILES = [name for names in HALVES.values() for name in names]
-CSV = {"train": "fashion-mnist_train.csv", "t10k": "fashion-mnist_test.csv"}
 DELIVERIES = "deliveries"  # folder beside the files of the release
 SAMPLES = 5  # images of each class in the figure
+SHOWN = 20  # classes in it
 
 
 class DeliveryFile(Pin):
@@ -47,8 +49,23 @@ class Params(params.Section):
     sources: list[str] = Field(min_length=1)
     timeout: PositiveFloat  # seconds without a byte
     attempts: PositiveInt
+    classes: list[str] | None = None
+    first_label: Literal[0, 1] = 0
+    resize: tuple[Side, Side] | None = Field(default=None, strict=False)
+    channels: Literal[1, 3] | None = None
     files: dict[str, Pin]
     deliveries: list[Delivery] = Field(default_factory=list)
+
+    @property
+    def format(self) -> Format:
+        """Format of the release."""
+        return release.format_of(self.files)
+
+    @property
+    def reading(self) -> Reading:
+        """How to read the release."""
+        options = pictures.Options(self.resize, self.channels)
+        return Reading(self.classes, self.first_label, options)
 
     @field_validator("deliveries", mode="before")
     @classmethod
@@ -67,41 +84,67 @@ class Params(params.Section):
             seen.add(first)
         return deliveries
 
+    @field_validator("classes")
+    @classmethod
+    def _each_named(cls, classes: list[str] | None) -> list[str] | None:
+        if classes is not None:
+            dataset.by_key(classes)
+        return classes
+
     @field_validator("files")
     @classmethod
-    def _complete(cls, files: dict[str, Pin]) -> dict[str, Pin]:
-        if set(files) not in (set(FILES), set(CSV.values())):
+    def _of_a_format(cls, files: dict[str, Pin]) -> dict[str, Pin]:
+        release.format_of(files)
+        if inside := [name for name in files if "/" in name]:
             raise ValueError(
-                f"an entry for each of {', '.join(FILES)}, or of {', '.join(CSV.values())}"
+                f"names of files without a folder, which is a source, but one is {inside[0]}"
             )
         return files
 
+    @model_validator(mode="after")
+    def _fits_the_format(self) -> Self:
+        if self.format.kind in ("zip", "listing"):
+            if self.first_label:
+                raise ValueError("first_label: 0, since pictures have no numbers as labels")
+        elif not self.classes:
+            raise ValueError("classes: the names of the classes in label order, in a list")
+        elif self.resize or self.channels:
+            raise ValueError("resize: null and channels: null, which are for pictures alone")
+        return self
 
-def fetch_release(settings: Params, present: Path, folder: Path) -> None:
-    """Fill a folder with the four IDX files of the release, from IDX files or Kaggle's CSV pair.
+
+def fetch_release(settings: Params, present: Path, folder: Path) -> Dataset:
+    """Fill a folder with the IDX files of the release, and return what its images are.
 
     Args:
-        settings: The section of params.yaml; its `files` are either of the two.
+        settings: The section of params.yaml.
         present: Folder of an earlier run; IDX files there that match their hash are not fetched.
         folder: Folder to fill.
 
     Raises:
         InputError: A file cannot be fetched, or is not in its format.
     """
-    if CSV["train"] not in settings.files:
-        fetch_all(settings, FILES, present, folder)
-        return
-    tables = folder / "tables"
-    tables.mkdir()
-    fetch_all(settings, list(CSV.values()), present, tables)
-    for half, name in CSV.items():
-        for array, target in zip(kaggle_csv.read(tables / name), HALVES[half], strict=True):
-            idx.write(folder / target, array)
-    shutil.rmtree(tables)
+    fetched = folder / "fetched"
+    fetched.mkdir()
+    form = settings.format
+    own_names = {name: part for part, name in form.files.items()}
+    missing = []
+    for name, pin in settings.files.items():
+        if _copied(present / own_names[name], pin, fetched / name):
+            _say(f"{name}: already there")
+        else:
+            missing.append(name)
+    try:
+        fetch_all(settings, missing, fetched)
+        found = release.convert(form, fetched, folder, settings.reading)
+    except InputError as error:
+        raise InputError(str(error).replace(f"{fetched}/", "")) from error
+    shutil.rmtree(fetched)
+    return found
 
 
-def fetch_all(settings: Params, names: list[str], present: Path, folder: Path) -> None:
-    """Fill a folder with pinned files.
+def fetch_all(settings: Params, names: Iterable[str], folder: Path) -> None:
+    """Fill a folder with pinned files, and with the pictures that are listed in one of them.
 
     Each source in turn is asked for the files that are still missing; a source that fails for one
     file is not asked for the next.
@@ -109,12 +152,7 @@ def fetch_all(settings: Params, names: list[str], present: Path, folder: Path) -
     Raises:
         InputError: Every source failed; the message has the reason of each.
     """
-    missing = []
-    for name in names:
-        if _copied(present / name, settings.files[name], folder):
-            _say(f"{name}: already there")
-        else:
-            missing.append(name)
+    missing = list(names)
     failures = []
     for source in settings.sources:
         if not missing:
@@ -124,6 +162,8 @@ def fetch_all(settings: Params, names: list[str], present: Path, folder: Path) -
                 while missing:
                     name = missing[0]
                     _fetch_any(sources.candidates(place, name), name, folder, settings)
+                    if name == CHECKSUMS:
+                        _fetch_pictures(place, folder, settings)
                     missing.remove(name)
                     _say(f"{name}: from {source}")
         # Protocols fail in different ways. Whatever the reason, the next source may succeed.
@@ -132,6 +172,30 @@ def fetch_all(settings: Params, names: list[str], present: Path, folder: Path) -
             _say(f"{failures[-1]}; trying the next source")
     if missing:
         raise InputError(f"no source has {', '.join(missing)}: " + "; ".join(failures))
+
+
+def _fetch_pictures(place: str, folder: Path, settings: Params) -> None:
+    """Fill a folder with the pictures that its listing names, from the place of the listing.
+
+    Raises:
+        InputError: A path in it leads outside, or a local place has further files.
+    """
+    listed = pictures.read_listing(folder / CHECKSUMS)
+    tree = pictures.tree(listed, CHECKSUMS)
+    if remote := bool(sources.SCHEME.match(place)):
+        place = place.rstrip("/")
+    else:
+        place = sources.located(str(Path(place).expanduser()))
+        pictures.check_complete(Path(place), listed, CHECKSUMS)
+    for name in (name for half in tree.values() for names in half.values() for name in names):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        url = f"{place}/{quote(name) if remote else name}"
+        timeout, attempts = settings.timeout, settings.attempts
+        try:
+            sources.fetch_listed(url, listed[name], target, timeout=timeout, attempts=attempts)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
 
 
 def fetch_deliveries(settings: Params, present: Path, folder: Path) -> None:
@@ -146,7 +210,7 @@ def fetch_deliveries(settings: Params, present: Path, folder: Path) -> None:
     # Two deliveries may share a file.
     files = {file.sha256: file for item in settings.deliveries for file in item.files}
     for file in files.values():
-        if _copied(present / file.sha256, file, folder):
+        if _copied(present / file.sha256, file, folder / file.sha256):
             _say(f"{file.url}: already there")
             continue
         try:
@@ -159,11 +223,11 @@ def fetch_deliveries(settings: Params, present: Path, folder: Path) -> None:
         _say(f"{file.url}: fetched")
 
 
-def _copied(present: Path, pin: Pin, folder: Path) -> bool:
-    """Copy a file of an earlier run into a folder if it is the pinned one; return whether it is."""
+def _copied(present: Path, pin: Pin, target: Path) -> bool:
+    """Copy a file of an earlier run if it is the pinned one, and return whether it is."""
     if not present.is_file() or sha256(present) != pin.sha256:
         return False
-    shutil.copyfile(present, folder / present.name)
+    shutil.copyfile(present, target)
     return True
 
 
@@ -186,64 +250,90 @@ def _say(text: str) -> None:
     print(f"download: {text}", file=sys.stderr, flush=True)
 
 
-def describe(folder: Path, files: list[str]) -> dict[str, Any]:
+def describe(folder: Path, files: list[str], found: Dataset, blocks: Blocks) -> dict[str, Any]:
     """Return number, size and classes of the images in some files, and the hash of each file.
 
     Args:
         folder: Folder of the files.
         files: Names of an IDX pair, or of the files of a delivery.
+        found: What the images are.
+        blocks: Their content.
 
     Raises:
         InputError: The files cannot be read.
     """
-    images, labels = delivery.read([folder / name for name in files])
+    classes = class_counts.count((labels for _, labels in blocks), found)
     return {
-        "images": len(images),
-        "rows": images.shape[1],
-        "columns": images.shape[2],
-        "classes": class_counts.count(labels),
+        "images": sum(classes.values()),
+        "rows": found.height,
+        "columns": found.width,
+        "classes": classes,
         "sha256": {name: sha256(folder / name) for name in files},
     }
 
 
-def describe_all(settings: Params, folder: Path) -> dict[str, Any]:
-    """Return the description of each half of the release and of each delivery."""
-    contents = {half: list(names) for half, names in HALVES.items()}
-    for item in settings.deliveries:
-        contents[item.name] = [f"{DELIVERIES}/{file.sha256}" for file in item.files]
-    return {name: describe(folder, files) for name, files in contents.items()}
-
-
-def first_of_each_class(images: Uint8, labels: Uint8) -> Uint8:
-    """Return the first five images of each class, class after class, (50, height, width).
+def describe_all(settings: Params, folder: Path, found: Dataset) -> dict[str, Any]:
+    """Return the description of each half of the release and of each delivery.
 
     Raises:
-        InputError: A class has fewer.
+        InputError: A delivery cannot be read, or no image of the training file shows a class.
     """
-    rows = [np.flatnonzero(labels == label)[:SAMPLES] for label in range(len(NAMES))]
-    short = [NAMES[label] for label, found in enumerate(rows) if len(found) < SAMPLES]
-    if short:
-        raise InputError(f"class {short[0]} has fewer than {SAMPLES} images")
-    return images[np.concatenate(rows)]
+    contents = {half: list(names) for half, names in HALVES.items() if (folder / names[0]).exists()}
+    for item in settings.deliveries:
+        contents[item.name] = [f"{DELIVERIES}/{file.sha256}" for file in item.files]
+    metrics = {
+        name: describe(
+            folder, files, found, delivery.blocks([folder / file for file in files], found)
+        )
+        for name, files in contents.items()
+    }
+    for key, images in metrics["train"]["classes"].items():
+        if not images:
+            raise InputError(
+                f"{', '.join(HALVES['train'])}: no image of class {found.classes[key]!r}, "
+                "expected some of each class"
+            )
+    return metrics
+
+
+def first_of_each_class(images: Path, labels: Path) -> list[Uint8]:
+    """Return the first images of each class that is shown, up to five: (k, height, width, ...).
+
+    Args:
+        images: IDX file of images.
+        labels: IDX file of their labels, each class at least once.
+    """
+    every = np.concatenate([*idx.blocks(labels, idx.LABELS)])
+    return [
+        idx.rows(images, idx.IMAGES, np.flatnonzero(every == label)[:SAMPLES])
+        for label in shown(int(every.max()) + 1)
+    ]
+
+
+def shown(classes: int) -> list[int]:
+    """Return the labels that the figure shows: of all classes, or of 20 that are evenly spaced."""
+    return [int(place) for place in np.linspace(0, classes - 1, min(classes, SHOWN)).round()]
 
 
 def main() -> None:
     stage = Stage("stages.download", __doc__, Params)
-    stage.writes("--output", "folder of the four IDX files")
+    stage.writes("--output", "folder of the IDX files")
+    stage.writes("--dataset", "JSON: size of the images and names of the classes")
     stage.writes("--metrics", "JSON: number of images and hashes")
     stage.writes("--classes", "CSV: number of images of each class")
     stage.writes("--figure", "PNG: samples of each class")
     with stage.running() as (args, settings):
         with new_folder(args.output) as folder:
-            fetch_release(settings, args.output, folder)
+            found = fetch_release(settings, args.output, folder)
             if settings.deliveries:
                 fetch_deliveries(settings, args.output / DELIVERIES, folder / DELIVERIES)
-            metrics = describe_all(settings, folder)
-            train = idx.read_pair(*(folder / name for name in HALVES["train"]))
-            samples = first_of_each_class(*train)
+            metrics = describe_all(settings, folder, found)
+            samples = first_of_each_class(*(folder / name for name in HALVES["train"]))
         counts = {name: item["classes"] for name, item in metrics.items()}
-        write_table(args.classes, class_counts.tabulate(counts))
-        figures.samples(samples, NAMES, args.figure)
+        write_table(args.classes, class_counts.tabulate(counts, found))
+        names = [found.names[label] for label in shown(len(found.names))]
+        figures.samples(samples, names, args.figure)
+        write_metrics(args.dataset, found.model_dump())
         write_metrics(args.metrics, metrics)
 
 

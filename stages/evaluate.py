@@ -1,5 +1,6 @@
 """Scores the trained model on the test set."""
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,11 @@ from pydantic import Field, PositiveInt
 from sklearn.metrics import classification_report
 from tqdm import tqdm
 
-from fashion_mnist import determinism, figures, params, scores
+from fashion_mnist import dataset, determinism, figures, params, scores
 from fashion_mnist.data import prepared
-from fashion_mnist.data.idx import Uint8
+from fashion_mnist.data.labelled import Uint8
 from fashion_mnist.data.prepared import Float32, Prepared
-from fashion_mnist.dataset import KEYS, NAMES
+from fashion_mnist.dataset import Dataset
 from fashion_mnist.errors import DAMAGED, InputError
 from fashion_mnist.files import write_metrics, write_table
 from fashion_mnist.scores import Labels, Probabilities
@@ -38,25 +39,37 @@ class Params(params.Section):
     seed: int = Field(ge=0, lt=2**32)
 
 
-def read_labels(data: Prepared, folder: Path) -> Labels:
+def read_labels(data: Prepared, folder: Path, found: Dataset) -> Labels:
     """Return the classes (n,) of a test set.
 
     Raises:
-        InputError: A class has no image, so its ROC AUC is undefined.
+        InputError: The images or classes are not those of the data set, or a class has no image, so
+            its ROC AUC is undefined.
     """
+    shapes = data.images.shape[1:], data.labels.shape[1:]
+    expected = found.shape, (len(found.classes),)
+    if shapes != expected:
+        raise InputError(
+            f"{folder}: images {shapes[0]} of {shapes[1][0]} classes, "
+            f"expected {expected[0]} of {expected[1][0]}"
+        )
     labels: Labels = data.labels.argmax(axis=1)
-    absent = [name for label, name in enumerate(NAMES) if label not in labels]
-    if absent:
-        raise InputError(f"{folder}: no image of class {absent[0]}, so it has no AUC")
+    counts = np.bincount(labels, minlength=len(found.classes))
+    if not counts.all():
+        absent = found.names[int(counts.argmin())]
+        raise InputError(f"{folder}: no image of class {absent}, so it has no AUC")
     return labels
 
 
 def read_pictures(path: Path, labels: Labels) -> tuple[Uint8, NDArray[np.int32]]:
-    """Return images (n, 28, 28) uint8 and their places in the source file (n,) int32.
+    """Return images and their places in the source file (n,) int32.
 
     Args:
         path: Test set as `split` wrote it.
         labels: Its labels (n,) as `preprocess` wrote them.
+
+    Returns:
+        Images uint8 (n, height, width) or (n, height, width, 3), and places.
 
     Raises:
         InputError: The file is missing, damaged, or not the set that was prepared.
@@ -76,7 +89,9 @@ def read_pictures(path: Path, labels: Labels) -> tuple[Uint8, NDArray[np.int32]]
 def predict(
     model: "keras.Model", data: Prepared, batch_size: int, mirror_average: bool
 ) -> Probabilities:
-    """Return the probability of each class for each image, float64 (n, 10); rows sum to 1.
+    """Return the probability of each class for each image, float64 (n, classes).
+
+    Rows sum to 1.
 
     Args:
         model: The classifier.
@@ -89,7 +104,7 @@ def predict(
         InputError: The model does not fit these images or classes, or its outputs are not
             probabilities.
     """
-    expected = (None, *data.images.shape[1:]), (None, len(NAMES))
+    expected = (None, *data.images.shape[1:]), (None, *data.labels.shape[1:])
     if (model.input_shape, model.output_shape) != expected:
         raise InputError(
             f"the model maps {model.input_shape} to {model.output_shape}, "
@@ -108,7 +123,7 @@ def predict(
 
 
 def forward(model: "keras.Model", images: Float32, batch_size: int) -> Float32:
-    """Return the outputs of a model for images (n, height, width, 1).
+    """Return the outputs of a model for images (n, height, width, channels).
 
     Cores work on different batches, and the outputs of a batch do not depend on the others.
     """
@@ -129,7 +144,7 @@ def forward(model: "keras.Model", images: Float32, batch_size: int) -> Float32:
 
 
 def tabulate(
-    index: NDArray[np.int32], labels: Labels, probabilities: Probabilities
+    index: NDArray[np.int32], labels: Labels, probabilities: Probabilities, found: Dataset
 ) -> pd.DataFrame:
     """Return one row per test image.
 
@@ -137,7 +152,7 @@ def tabulate(
     (probability of the predicted class); label_probability (that of the true class); loss (its
     negative logarithm, nats).
     """
-    keys = np.array(KEYS)
+    keys = np.array(found.keys)
     return pd.DataFrame(
         {
             "index": index,
@@ -157,9 +172,14 @@ def confident_mistakes(predictions: pd.DataFrame, count: int) -> NDArray[np.intp
     return wrong[order][:count]
 
 
-def draw_gallery(images: Uint8, predictions: pd.DataFrame, rows: NDArray[Any], path: Path) -> None:
+def draw_gallery(
+    images: Uint8,
+    predictions: pd.DataFrame,
+    rows: NDArray[Any],
+    names: Mapping[str, str],
+    path: Path,
+) -> None:
     """Draw the images at `rows`, each with actual class, predicted class and its probability."""
-    names = dict(zip(KEYS, NAMES, strict=True))
     shown = predictions.iloc[rows]
     titles = [
         f"actual {names[actual]}\npredicted {names[predicted]}\n{confidence:.4f}"
@@ -170,33 +190,37 @@ def draw_gallery(images: Uint8, predictions: pd.DataFrame, rows: NDArray[Any], p
     figures.gallery(images[rows], titles, path)
 
 
-def summarize(labels: Labels, probabilities: Probabilities, settings: Params) -> dict[str, Any]:
+def summarize(
+    labels: Labels, probabilities: Probabilities, settings: Params, found: Dataset
+) -> dict[str, Any]:
     """Return the metrics: number of images and views, scores of the whole set and of each class."""
     return {
         "images": len(labels),
         "views": 2 if settings.mirror_average else 1,
         **scores.overall(labels, probabilities, settings.bins),
-        "classes": scores.by_class(labels, probabilities),
+        "classes": scores.by_class(labels, probabilities, found.keys),
     }
 
 
-def class_table(classes: dict[str, dict[str, float]]) -> pd.DataFrame:
+def class_table(classes: dict[str, dict[str, float]], names: Sequence[str]) -> pd.DataFrame:
     """Return the scores of each class as rows, the first column being its name."""
     table = pd.DataFrame(classes.values())
-    table.insert(0, "class", NAMES)
+    table.insert(0, "class", names)
     return table
 
 
-def show(predictions: pd.DataFrame, rows: NDArray[Any]) -> None:
+def show(predictions: pd.DataFrame, rows: NDArray[Any], found: Dataset) -> None:
     """Print some predictions, and precision, recall and F1 of each class."""
     print(predictions.iloc[rows].to_string(index=False), end="\n\n")
-    labels, answers = predictions["label"], predictions["prediction"]
-    print(classification_report(labels, answers, labels=KEYS, digits=4))
+    labels, answers = (predictions[column].map(found.classes) for column in ("label", "prediction"))
+    report = classification_report(labels, answers, labels=found.names, digits=4, zero_division=0)
+    print(report)
 
 
 def main() -> None:
     stage = Stage("stages.evaluate", __doc__, Params)
     stage.reads("--model", "Keras file")
+    stage.reads("--dataset", "JSON: what the images are")
     stage.reads("--test", "folder of the prepared test set")
     stage.reads("--pictures", "test set as split wrote it")
     stage.writes("--metrics", "JSON: scores")
@@ -207,8 +231,9 @@ def main() -> None:
     stage.writes("--gallery", f"PNG: {GALLERY} test images")
     stage.writes("--mistakes", f"PNG: the {GALLERY} most confident mistakes")
     with stage.running() as (args, settings):
+        found = dataset.read(args.dataset)
         data = prepared.load(args.test)
-        labels = read_labels(data, args.test)
+        labels = read_labels(data, args.test, found)
         images, index = read_pictures(args.pictures, labels)
         determinism.start(settings.seed)
 
@@ -216,16 +241,16 @@ def main() -> None:
 
         model = model_file.load(args.model)
         probabilities = predict(model, data, settings.batch_size, settings.mirror_average)
-        predictions = tabulate(index, labels, probabilities)
+        predictions = tabulate(index, labels, probabilities, found)
         drawn = np.random.default_rng(settings.seed).permutation(len(labels))[:GALLERY]
-        show(predictions, drawn[:PRINTED])
-        draw_gallery(images, predictions, drawn, args.gallery)
+        show(predictions, drawn[:PRINTED], found)
         mistakes = confident_mistakes(predictions, GALLERY)
-        draw_gallery(images, predictions, mistakes, args.mistakes)
-        metrics = summarize(labels, probabilities, settings)
-        write_table(args.classes, class_table(metrics["classes"]))
+        for rows, path in ((drawn, args.gallery), (mistakes, args.mistakes)):
+            draw_gallery(images, predictions, rows, found.classes, path)
+        metrics = summarize(labels, probabilities, settings, found)
+        write_table(args.classes, class_table(metrics["classes"], found.names))
         write_table(args.calibration, scores.calibration(labels, probabilities, settings.bins))
-        write_table(args.roc, scores.roc(labels, probabilities))
+        write_table(args.roc, scores.roc(labels, probabilities, found.names))
         write_table(args.predictions, predictions)
         write_metrics(args.metrics, metrics)
 

@@ -1,7 +1,6 @@
 """Scales the images of each set to float32 and encodes their labels one-hot, block by block."""
 
 import math
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -10,16 +9,16 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from fashion_mnist import params
-from fashion_mnist.data.idx import Uint8
+from fashion_mnist import dataset, params
+from fashion_mnist.data import npz
+from fashion_mnist.data.labelled import Labels, Uint8
 from fashion_mnist.data.prepared import Float32
-from fashion_mnist.dataset import NAMES, SIDE
-from fashion_mnist.errors import DAMAGED, InputError
+from fashion_mnist.dataset import Dataset
+from fashion_mnist.errors import InputError
 from fashion_mnist.files import new_folder, write_checksums, write_metrics
 from fashion_mnist.stage import Stage
 
 SETS = ("train", "validation", "test")
-BLOCK = 4096  # images
 
 
 class Params(params.Section):
@@ -28,35 +27,25 @@ class Params(params.Section):
     scale: Literal["unit", "standard", "none"]
 
 
-def blocks(path: Path, name: str, shape: tuple[int, ...]) -> Iterator[Uint8]:
-    """Yield an array of an .npz file in consecutive blocks of up to 4096 rows.
+def blocks(path: Path, name: str, shape: tuple[int, ...], dtype: type) -> Iterator[NDArray[Any]]:
+    """Yield an array of an .npz file in consecutive blocks of rows.
 
     Args:
         path: File as `split` writes it; its checksums are verified.
-        name: Name of the array, which must be uint8.
+        name: Name of the array.
         shape: Shape of one row.
+        dtype: Type of its values.
 
     Raises:
         InputError: The file is missing or damaged, or the array has another shape or type.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            if npy.read_magic(file) != (1, 0):
-                raise ValueError("expected .npy format 1.0")
-            found, fortran, dtype = npy.read_array_header_1_0(file)
-            if found[1:] != shape or dtype != np.uint8 or fortran:
-                raise ValueError(f"{dtype} {found}, expected uint8 {('n', *shape)}")
-            size = math.prod(shape)
-            for start in range(0, found[0], BLOCK):
-                rows = min(BLOCK, found[0] - start)
-                content = file.read(rows * size)
-                if len(content) < rows * size:
-                    raise EOFError(f"ends {rows * size - len(content)} bytes early")
-                yield np.frombuffer(content, np.uint8).reshape(rows, *shape)
-    except DAMAGED as error:
-        raise InputError(f"{path}: {name}: {error}") from error
+    found = npz.header(path, name)
+    if found.shape[1:] != shape or found.dtype != dtype:
+        raise InputError(
+            f"{path}: {name}: {found.dtype} {found.shape}, expected "
+            f"{np.dtype(dtype)} {('n', *shape)}"
+        )
+    return npz.blocks(path, name)
 
 
 def histogram(images: Iterator[Uint8]) -> NDArray[np.int64]:
@@ -97,25 +86,30 @@ def constants(scale: str, counts: NDArray[np.int64]) -> tuple[float, float]:
     return mean, deviation
 
 
-def one_hot(labels: Uint8) -> Float32:
-    """Return labels (n,) as rows (n, 10) that are 1 at the label and 0 elsewhere.
+def one_hot(labels: Labels, classes: int) -> Float32:
+    """Return labels (n,) as rows (n, classes) that are 1 at the label and 0 elsewhere.
 
     Raises:
         InputError: A label is out of range.
     """
-    if labels.size and labels.max() >= len(NAMES):
-        raise InputError(f"label {labels.max()}, expected 0 to {len(NAMES) - 1}")
-    return np.eye(len(NAMES), dtype=np.float32)[labels]
+    if labels.size and labels.max() >= classes:
+        raise InputError(f"label {labels.max()}, expected 0 to {classes - 1}")
+    return np.eye(classes, dtype=np.float32)[labels]
 
 
-def prepare(source: Path, folder: Path, offset: float, divisor: float) -> dict[str, Any]:
-    """Write a set as images.npy (n, 28, 28, 1), labels.npy (n, 10), both float32, and SHA256SUMS.
+def prepare(
+    source: Path, folder: Path, offset: float, divisor: float, found: Dataset
+) -> dict[str, Any]:
+    """Write a set as images.npy, labels.npy and SHA256SUMS.
+
+    The arrays are those of `prepared.Prepared`.
 
     Args:
         source: The set as `split` writes it.
         folder: Folder to write.
         offset: Number subtracted from each grey value.
         divisor: Number that the result is divided by.
+        found: What the images are.
 
     Returns:
         Metrics of the set: number of images and, unless it is empty, statistics of its pixels.
@@ -125,23 +119,26 @@ def prepare(source: Path, folder: Path, offset: float, divisor: float) -> dict[s
     """
     # A table gives the same bits on every processor.
     table = ((np.arange(256.0) - offset) / divisor).astype(np.float32)
-    counts = histogram(blocks(source, "images", (SIDE, SIDE)))
-    images = int(counts.sum()) // SIDE**2
-    labels = sum(len(block) for block in blocks(source, "labels", ()))
+    counts = histogram(blocks(source, "images", found.image_shape, np.uint8))
+    images = int(counts.sum()) // math.prod(found.shape)
+    classes = len(found.classes)
+    labels = npz.header(source, "labels").shape[0]
     if labels != images:
         raise InputError(f"{source}: {images} images but {labels} labels")
     with new_folder(folder) as temporary:
-        pixels = blocks(source, "images", (SIDE, SIDE))
-        scaled = (table[block][..., np.newaxis] for block in pixels)
-        write_rows(temporary / "images.npy", (images, SIDE, SIDE, 1), scaled)
-        encoded = (one_hot(block) for block in blocks(source, "labels", ()))
-        write_rows(temporary / "labels.npy", (images, len(NAMES)), encoded)
+        pixels = blocks(source, "images", found.image_shape, np.uint8)
+        scaled = (table[block] for block in pixels)
+        write_rows(temporary / "images.npy", (images, *found.shape), scaled)
+        encoded = (
+            one_hot(block, classes) for block in blocks(source, "labels", (), found.label_type)
+        )
+        write_rows(temporary / "labels.npy", (images, classes), encoded)
         write_checksums(temporary)
     return {"images": images} | describe(counts, table, offset, divisor)
 
 
 def write_rows(path: Path, shape: tuple[int, ...], rows: Iterator[Float32]) -> None:
-    """Write an .npy file of float32 with this shape, from consecutive blocks of its rows."""
+    """Write an .npy file of float32 with this shape, from consecutive blocks of its values."""
     # Not through a memory map: on a full disk, that ends the process without a message.
     header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
@@ -176,15 +173,17 @@ def describe(
 def main() -> None:
     stage = Stage("stages.preprocess", __doc__, Params)
     stage.reads("--split", "folder of {train,validation,test}.npz")
+    stage.reads("--dataset", "JSON: what the images are")
     stage.writes("--output", "folder of {train,validation,test}/{images,labels}.npy")
     stage.writes("--metrics", "JSON: statistics of the pixels")
     with stage.running() as (args, settings):
-        train = blocks(args.split / "train.npz", "images", (SIDE, SIDE))
+        found = dataset.read(args.dataset)
+        train = blocks(args.split / "train.npz", "images", found.image_shape, np.uint8)
         offset, divisor = constants(settings.scale, histogram(train))
         metrics: dict[str, Any] = {"scale": {"offset": offset, "divisor": divisor}}
         for name in SETS:
             source = args.split / f"{name}.npz"
-            metrics[name] = prepare(source, args.output / name, offset, divisor)
+            metrics[name] = prepare(source, args.output / name, offset, divisor, found)
         write_metrics(args.metrics, metrics)
 
 

@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from fashion_mnist import determinism, models, params
 from fashion_mnist.data import prepared
-from fashion_mnist.data.prepared import Prepared
+from fashion_mnist.data.prepared import Float32, Prepared
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import write_metrics, write_table
 from fashion_mnist.stage import Stage
@@ -46,6 +46,7 @@ class Params(params.Section):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation | None = None
     selection: Selection | None = None
+    class_weights: Literal["balanced"] | None = None
     shards: PositiveInt = 1
     batch_size: PositiveInt
     epochs: PositiveInt
@@ -79,10 +80,20 @@ def read_sets(train: Path, validation: Path, settings: Params) -> tuple[Prepared
     """Return the training set and the validation set.
 
     Raises:
-        InputError: A set is damaged, the training set is empty, or the validation set is empty
-            but has to select the best epoch.
+        InputError: A set is damaged, the two are of different images, the training set is empty or
+            its images too small to be shifted, or the validation set is empty but has to select the
+            best epoch.
     """
     sets = prepared.load(train), prepared.load(validation)
+    shapes = [(one.images.shape[1:], one.labels.shape[1:]) for one in sets]
+    if shapes[0] != shapes[1]:
+        raise InputError(f"{validation}: images and labels {shapes[1]}, expected {shapes[0]}")
+    shift = settings.augmentation.shift if settings.augmentation else 0
+    if shift >= min(shapes[0][0][:2]):
+        raise InputError(
+            f"train.augmentation.shift: got {shift}, expected fewer pixels than the images have, "
+            f"{min(shapes[0][0][:2])}"
+        )
     if not len(sets[0].images):
         raise InputError(f"{train}: no images to train on")
     if settings.select == "best" and not len(sets[1].images):
@@ -104,10 +115,29 @@ def feed(
         sparse,
         settings.augmentation,
         settings.selection,
+        class_weights(train) if settings.class_weights else None,
     )
     if not len(validation.images):
         return batches, None
     return batches, Batches(validation, settings.batch_size, sparse=sparse).dataset()
+
+
+def class_weights(train: Prepared) -> Float32:
+    """Return a weight for each class, (classes,), with which all classes weigh the same in a loss.
+
+    As scikit-learn's "balanced" class weights, they average 1 over the images.
+
+    Raises:
+        InputError: A class has no image.
+    """
+    # The sum of float32 would be inexact beyond 16 million images.
+    counts = train.labels.sum(axis=0, dtype=np.float64)
+    if not counts.all():
+        raise InputError(
+            f"train.class_weights: no image to train on has the label {int(counts.argmin())}"
+        )
+    weights: Float32 = (counts.sum() / (len(counts) * counts)).astype(np.float32)
+    return weights
 
 
 def fit(
@@ -180,7 +210,12 @@ def place(model: "ShardedModel", settings: Params) -> AbstractContextManager[Non
     from cluster import training, worker
 
     network = worker.Network(
-        settings.model, settings.arguments, settings.loss, settings.label_smoothing
+        settings.model,
+        settings.arguments,
+        model.input_shape[1:],
+        model.output_shape[1],
+        settings.loss,
+        settings.label_smoothing,
     )
     return training.on_cluster(model, network)
 
@@ -308,7 +343,8 @@ def main() -> None:
 
         from fashion_mnist import model_file
 
-        model = models.build(settings.model, settings.arguments)
+        shape, (classes,) = train.images.shape[1:], train.labels.shape[1:]
+        model = models.build(settings.model, settings.arguments, shape, classes)
         model_file.check(model)
         print(f"train: {settings.model}, {model.count_params():,} parameters", file=sys.stderr)
         models.adapt(settings.model, model, train.images)

@@ -23,12 +23,15 @@ from playwright.sync_api import Browser, sync_playwright
 from ruamel.yaml import YAML
 from xdist.scheduler import LoadScopeScheduling
 
-from fashion_mnist import determinism
-from fashion_mnist.data.idx import Uint8
-from stages.download import FILES
+from fashion_mnist import dataset, determinism
+from fashion_mnist.data.labelled import Uint8
+from fashion_mnist.dataset import HALVES
 from tests.forked import ROOT, THAT_FORKS, python_that_forks, run_module
 
 FIXTURE = Path(__file__).parent / "fixture"
+FILES = [name for names in HALVES.values() for name in names]  # of the release
+CLASSES = YAML(typ="safe").load(ROOT / "params.yaml")["download"]["classes"]
+FASHION = dataset.described((28, 28), dataset.by_key(CLASSES), "params.yaml")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 

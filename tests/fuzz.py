@@ -12,14 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import atheris
+import numpy as np
 
 with atheris.instrument_imports(include=["fashion_mnist", "ruamel", "stages"]):
     from fashion_mnist import params
-    from fashion_mnist.data import idx, kaggle_csv
+    from fashion_mnist.data import delivery, idx
     from fashion_mnist.errors import InputError
     from stages import download, evaluate, preprocess, split, train
 
-from tests.conftest import ROOT
+from tests.conftest import FASHION, ROOT
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="fuzz-"))
 SCHEMAS = {
@@ -34,19 +35,30 @@ SCHEMAS = {
 def read_idx(content: bytes) -> None:
     """Read bytes as images, labels or a whole file, and as the labels of one image."""
     images, labels, again = (SCRATCH / name for name in ("images", "labels", "again"))
-    for magic, dimensions in ((IMAGES, 3), (LABELS, 1), (b"", 3)):
+    for magic, dimensions in (
+        (IMAGES, idx.IMAGES),
+        (COLOUR, idx.IMAGES),
+        (LABELS, idx.LABELS),
+        (MANY, idx.LABELS),
+        (b"", idx.IMAGES),
+        (b"", idx.LABELS),
+    ):
         images.write_bytes(magic + content)
         try:
-            array = idx.read(images, dimensions)
+            found = idx.header(images, dimensions)
+            blocks = list(idx.blocks(images, dimensions))
         except InputError:
             continue
-        # Every byte is read, and no other.
-        idx.write(again, array)
-        assert again.read_bytes() == images.read_bytes()
+        # Every byte is read, and no other. Labels of 16 bits have a sign.
+        assert sum(map(len, blocks)) == found.shape[0]
+        array = np.concatenate(blocks) if blocks else np.zeros(0)
+        if array.size and array.min() >= 0:
+            idx.write(again, array.astype(np.uint8 if found.dtype == np.uint8 else np.uint16))
+            assert again.read_bytes() == images.read_bytes()
     images.write_bytes(IMAGES + ONE + bytes([0, 0, 0, 28, 0, 0, 0, 28]) + bytes(784))
     labels.write_bytes(LABELS + content)
     try:
-        x, y = idx.read_pair(images, labels)
+        x, y = delivery.read([images, labels], FASHION)
     except InputError:
         return
     assert x.shape == (len(y), 28, 28)
@@ -54,7 +66,8 @@ def read_idx(content: bytes) -> None:
 
 
 IMAGES, LABELS, ONE = bytes([0, 0, 8, 3]), bytes([0, 0, 8, 1]), bytes([0, 0, 0, 1])
-HEADER = ",".join(kaggle_csv.COLUMNS).encode() + b"\n"
+COLOUR, MANY = bytes([0, 0, 8, 4]), bytes([0, 0, 11, 1])
+HEADER = ",".join(["label", *(f"pixel{number}" for number in range(1, 785))]).encode() + b"\n"
 ROW = b"3," + b",".join([b"7"] * 784) + b"\n"
 
 
@@ -63,7 +76,7 @@ def read_csv(content: bytes) -> None:
     path = SCRATCH / "some.csv"
     path.write_bytes(content[1:] if content[:1] == b"\0" else HEADER + ROW + content)
     try:
-        images, labels = kaggle_csv.read(path)
+        images, labels = delivery.read([path], FASHION)
     except InputError:
         return
     rows = path.read_bytes().splitlines()[1:]

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fashion_mnist.dataset import NAMES, SIDE
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import verify_checksums
 
@@ -16,7 +15,7 @@ BLOCK = 4096  # images
 
 
 class Prepared(NamedTuple):
-    """Images (n, 28, 28, 1) and one-hot labels (n, 10), both float32."""
+    """Images (n, height, width, channels) and one-hot labels (n, classes), both float32."""
 
     images: Float32
     labels: Float32
@@ -31,27 +30,31 @@ def load(folder: Path) -> Prepared:
     """
     # DVC restores a damaged object of its cache as if it were intact.
     verify_checksums(folder)
-    images = _load(folder / "images.npy", (SIDE, SIDE, 1))
-    labels = _load(folder / "labels.npy", (len(NAMES),))
+    images = _load(folder / "images.npy", ("n", "height", "width", "channels"))
+    labels = _load(folder / "labels.npy", ("n", "classes"))
     if len(images) != len(labels):
         raise InputError(f"{folder}: {len(images)} images but {len(labels)} rows of labels")
     for start in range(0, len(images), BLOCK):
-        finite = np.isfinite(images[start : start + BLOCK]).all(axis=(1, 2, 3))
+        part = slice(start, start + BLOCK)
+        finite = np.isfinite(images[part]).all(axis=(1, 2, 3))
         if not finite.all():
             row = start + int(np.argmin(finite))
             raise InputError(f"{folder / 'images.npy'}: row {row} has a value that is not finite")
-    one_hot = ((labels == 0) | (labels == 1)).all(axis=1) & (labels.sum(axis=1) == 1)
-    if not one_hot.all():
-        row = int(np.argmin(one_hot))
-        raise InputError(f"{folder / 'labels.npy'}: row {row} is not one-hot: {labels[row]}")
+        rows = labels[part]
+        one_hot = ((rows == 0) | (rows == 1)).all(axis=1) & (rows.sum(axis=1) == 1)
+        if not one_hot.all():
+            row = start + int(np.argmin(one_hot))
+            raise InputError(f"{folder / 'labels.npy'}: row {row} is not one-hot: {labels[row]}")
     return Prepared(images, labels)
 
 
-def _load(path: Path, shape: tuple[int, ...]) -> Float32:
+def _load(path: Path, shape: tuple[str, ...]) -> Float32:
     try:
         array = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, EOFError) as error:
         raise InputError(f"{path}: {error}") from error
-    if array.dtype != np.float32 or array.shape[1:] != shape:
-        raise InputError(f"{path}: {array.dtype} {array.shape}, expected float32 {('n', *shape)}")
+    if array.dtype != np.float32 or array.ndim != len(shape):
+        raise InputError(
+            f"{path}: {array.dtype} {array.shape}, expected float32 ({', '.join(shape)})"
+        )
     return array

@@ -28,6 +28,7 @@ from fashion_mnist.params import Section
 DEBIAN = "debian:"
 SCHEME = re.compile(rf"{DEBIAN}|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 BLOCK = 1 << 18  # bytes
+LARGEST_PICTURE = 1 << 26  # bytes
 
 
 class Pin(Section):
@@ -106,6 +107,13 @@ def fetch(url: str, pin: Pin, target: Path, *, timeout: float, attempts: int) ->
         raise InputError(f"SHA-256 is {found.sha256}, expected {pin.sha256}")
 
 
+def fetch_listed(url: str, sha256: str, target: Path, *, timeout: float, attempts: int) -> None:
+    """Write the picture at `url` to `target`, and verify its hash; otherwise as `fetch`."""
+    found = fetch_unpinned(url, target, LARGEST_PICTURE, timeout=timeout, attempts=attempts)
+    if found.sha256 != sha256:
+        raise InputError(f"SHA-256 is {found.sha256}, expected {sha256}")
+
+
 def fetch_unpinned(url: str, target: Path, limit: int, *, timeout: float, attempts: int) -> Pin:
     """Write the file at `url` to `target`, uncompressed, and return its length and hash.
 
@@ -134,7 +142,7 @@ def fetch_unpinned(url: str, target: Path, limit: int, *, timeout: float, attemp
 
 def _copy(stream: BinaryIO, file: BinaryIO, limit: int, name: str) -> Pin:
     digest, length = hashlib.sha256(), 0
-    progress = tqdm(total=limit, desc=name, unit="B", unit_scale=True, disable=None)
+    progress = tqdm(total=limit, desc=name, unit="B", unit_scale=True, disable=None, leave=False)
     with progress:
         while block := stream.read(BLOCK):
             length += len(block)
@@ -158,7 +166,9 @@ def _stream(url: str, timeout: float) -> Iterator[BinaryIO]:
         # request: fsspec reports its failure, whatever the cause, as a missing file.
         opening = system.open(path, "rb", block_size=0, size=1)
     else:
-        opening = fsspec.open(located(url), "rb")
+        # fsspec would look for protocols and archives in the name of a local file.
+        local = None if SCHEME.match(url) else Path(located(url))
+        opening = local.open("rb") if local else fsspec.open(url, "rb")
     with opening as raw:
         buffered = io.BufferedReader(raw, BLOCK)
         if buffered.peek(2)[:2] == b"\x1f\x8b":

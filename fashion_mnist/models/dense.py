@@ -3,15 +3,17 @@
 import keras
 from keras import layers
 
+from fashion_mnist.models import Shape
 
-def dense() -> keras.Model:
-    """Return the network: 101,770 parameters."""
+
+def dense(shape: Shape, classes: int) -> keras.Model:
+    """Return the network: 101,770 parameters for Fashion-MNIST."""
     return keras.Sequential(
         [
-            keras.Input((28, 28, 1)),
+            keras.Input(shape),
             layers.Flatten(),
             layers.Dense(128, activation="relu"),
-            layers.Dense(10, activation="softmax"),
+            layers.Dense(classes, activation="softmax"),
         ],
         name="dense",
     )

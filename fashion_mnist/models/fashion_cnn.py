@@ -7,6 +7,7 @@ import keras
 from keras import layers
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from fashion_mnist.models import Shape
 from fashion_mnist.params import Section
 
 
@@ -22,14 +23,16 @@ class Convolution(Section):
 
 
 class Dense(Section):
-    """BatchNorm, dropout, dense layer with activation."""
+    """BatchNorm, dropout, dense layer with activation; by default one unit for each class."""
 
-    units: PositiveInt
+    units: PositiveInt | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     activation: str = "relu"
 
 
 def fashion_cnn(
+    shape: Shape,
+    classes: int,
     convolutions: Sequence[Convolution] = (
         Convolution(channels=32),
         Convolution(channels=64, pool=2),
@@ -38,11 +41,11 @@ def fashion_cnn(
     dense: Sequence[Dense] = (
         Dense(units=512),
         Dense(units=256),
-        Dense(units=10, activation="softmax"),
+        Dense(activation="softmax"),
     ),
 ) -> keras.Model:
-    """Return the network: by default 3,467,402 parameters, 3,452,874 of them trainable."""
-    model = keras.Sequential([keras.Input((28, 28, 1))], name="fashion_cnn")
+    """Return the network: for Fashion-MNIST, 3,467,402 parameters, 3,452,874 of them trainable."""
+    model = keras.Sequential([keras.Input(shape)], name="fashion_cnn")
     for convolution in convolutions:
         model.add(layers.ZeroPadding2D(convolution.pad))
         model.add(layers.Conv2D(convolution.channels, convolution.filter, convolution.stride))
@@ -53,5 +56,5 @@ def fashion_cnn(
     for block in dense:
         model.add(layers.BatchNormalization())
         model.add(layers.Dropout(block.dropout))
-        model.add(layers.Dense(block.units, block.activation))
+        model.add(layers.Dense(block.units or classes, block.activation))
     return model

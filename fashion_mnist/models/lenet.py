@@ -3,19 +3,21 @@
 import keras
 from keras import layers
 
+from fashion_mnist.models import Shape
 
-def lenet() -> keras.Model:
-    """Return the network: 1,256,080 parameters."""
+
+def lenet(shape: Shape, classes: int) -> keras.Model:
+    """Return the network: 1,256,080 parameters for Fashion-MNIST."""
     return keras.Sequential(
         [
-            keras.Input((28, 28, 1)),
+            keras.Input(shape),
             layers.Conv2D(20, 5, padding="same", activation="relu"),
             layers.MaxPooling2D(2),
             layers.Conv2D(50, 5, padding="same", activation="relu"),
             layers.MaxPooling2D(2),
             layers.Flatten(),
             layers.Dense(500, activation="relu"),
-            layers.Dense(10, activation="softmax"),
+            layers.Dense(classes, activation="softmax"),
         ],
         name="lenet",
     )

@@ -3,12 +3,14 @@
 import keras
 from keras import layers
 
+from fashion_mnist.models import Shape
 
-def sgd_cnn() -> keras.Model:
-    """Return the network: 899,914 parameters."""
+
+def sgd_cnn(shape: Shape, classes: int) -> keras.Model:
+    """Return the network: 899,914 parameters for Fashion-MNIST."""
     return keras.Sequential(
         [
-            keras.Input((28, 28, 1)),
+            keras.Input(shape),
             layers.Conv2D(128, 3, activation="relu"),
             layers.MaxPooling2D(2),
             layers.Dropout(0.3),
@@ -18,7 +20,7 @@ def sgd_cnn() -> keras.Model:
             layers.Flatten(),
             layers.Dense(512, activation="relu"),
             layers.Dropout(0.25),
-            layers.Dense(10, activation="softmax"),
+            layers.Dense(classes, activation="softmax"),
         ],
         name="sgd_cnn",
     )

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fashion_mnist.data.prepared import Float32
-from fashion_mnist.dataset import SIDE
 from fashion_mnist.params import Section
 
 # Purpose of a draw, the last number in the seed of its generator. The order's seed has none.
@@ -25,7 +24,7 @@ class Augmentation(Section):
     """
 
     flip: bool = False
-    shift: int = Field(default=0, ge=0, lt=SIDE)
+    shift: int = Field(default=0, ge=0)
 
 
 class Changes(NamedTuple):
@@ -59,7 +58,7 @@ def draw(augmentation: Augmentation, images: int, seed: int, epoch: int) -> Chan
 
 
 def apply(changes: Changes, images: Float32) -> Float32:
-    """Return images (n, height, width, 1) with their changes made."""
+    """Return images (n, height, width, channels) with their changes made."""
     count, height, width, _ = images.shape
     # Outside the image, the nearest pixel inside it counts.
     y = np.clip(np.arange(height) - changes.shifts[:, :1], 0, height - 1)

@@ -25,10 +25,13 @@ class Batches:
         data: The set.
         batch_size: Images per batch; the last one may be smaller.
         seed: Seed of the order; None to keep the order of the set.
-        sparse: Return labels as integers (n,) instead of one-hot rows (n, 10).
+        sparse: Return labels as integers (n,) instead of one-hot rows
+            (n, classes).
         augmentation: Changes to the images, drawn again in each epoch; needs a seed.
         selection: Which images an epoch trains on, by the losses that `record` received; needs a
             seed. Batches then have weights (n,) as a third part.
+        class_weights: Weight of the images of each class, (classes,). Batches then have weights
+            too, those of a selection multiplied by these.
 
     Raises:
         ValueError: There is an augmentation or a selection but no seed.
@@ -42,6 +45,7 @@ class Batches:
         sparse: bool = False,
         augmentation: Augmentation | None = None,
         selection: Selection | None = None,
+        class_weights: Float32 | None = None,
     ) -> None:
         if (augmentation or selection) and seed is None:
             raise ValueError("augmentation and selection need a seed")
@@ -51,6 +55,7 @@ class Batches:
         self.sparse = sparse
         self.augmentation = augmentation
         self.selection = selection
+        self.class_weights = class_weights
         self.changes: Changes | None = None
         self.weights: Float32 | None = None
         self.losses = np.full(len(data.images), np.inf, np.float32)
@@ -91,7 +96,11 @@ class Batches:
         if self.changes:
             images = augmenting.apply(self.changes.of(rows), images)
         batch = images, labels.argmax(axis=1) if self.sparse else labels
-        return batch if self.weights is None else (*batch, self.weights[part])
+        weights = None if self.weights is None else self.weights[part]
+        if self.class_weights is not None:
+            own = self.class_weights[labels.argmax(axis=1)]
+            weights = own if weights is None else weights * own
+        return batch if weights is None else (*batch, weights)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[index] for index in range(len(self)))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from fashion_mnist import scores
-from fashion_mnist.dataset import KEYS, NAMES
+from tests.conftest import FASHION
+
+KEYS, NAMES = FASHION.keys, FASHION.names
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def test_overall(sample) -> None:
 def test_by_class(sample) -> None:
     labels, probabilities = sample
     predictions = probabilities.argmax(axis=1)
-    found = scores.by_class(labels, probabilities)
+    found = scores.by_class(labels, probabilities, KEYS)
     assert list(found) == list(KEYS)
     f1 = []
     for label, key in enumerate(KEYS):
@@ -96,17 +98,17 @@ def test_bins_of_the_reliability_diagram() -> None:
 def test_a_class_that_is_never_predicted_scores_zero() -> None:
     probabilities = np.full((10, 10), 0.05)
     probabilities[:, 0] = 0.55
-    found = scores.by_class(np.arange(10), probabilities)
+    found = scores.by_class(np.arange(10), probabilities, KEYS)
     assert found["bag"]["f1"] == found["bag"]["precision"] == 0
     assert found["t_shirt_top"]["recall"] == 1
 
 
 def test_roc_goes_from_corner_to_corner(sample) -> None:
     labels, probabilities = sample
-    curves = scores.roc(labels, probabilities)
+    curves = scores.roc(labels, probabilities, NAMES)
     assert curves.index.is_unique
+    assert curves["class"].unique().tolist() == list(NAMES)
     for name, curve in curves.groupby("class"):
-        assert name in NAMES
         # The curve of so many images has more points than that.
         assert len(curve) == scores.ROC_POINTS
         rates = curve[["false_positive_rate", "true_positive_rate"]]
@@ -115,4 +117,44 @@ def test_roc_goes_from_corner_to_corner(sample) -> None:
         assert rates["false_positive_rate"].is_monotonic_increasing
         area = np.trapezoid(rates["true_positive_rate"], rates["false_positive_rate"])
         key = KEYS[NAMES.index(name)]
-        assert area == pytest.approx(scores.by_class(labels, probabilities)[key]["auc"], abs=5e-3)
+        assert area == pytest.approx(
+            scores.by_class(labels, probabilities, KEYS)[key]["auc"], abs=5e-3
+        )
+
+
+def test_roc_of_many_classes_shows_the_worst() -> None:
+    generator = np.random.default_rng(2)
+    labels = np.arange(2500) % 25
+    # A class is the harder the higher its label; the order of the names is that of the labels.
+    logits = (
+        generator.normal(size=(2500, 25))
+        + np.linspace(4, 0, 25)[labels][:, None] * (np.eye(25)[labels])
+    )
+    odds = np.exp(logits)
+    probabilities = odds / odds.sum(axis=1, keepdims=True)
+    names = [f"name {label}" for label in range(25)]
+    areas = scores.class_areas(labels, probabilities)
+    by_class = scores.by_class(labels, probabilities, names)
+    assert [scored["auc"] for scored in by_class.values()] == areas.tolist()
+    expected = sorted(sorted(range(25), key=lambda label: areas[label])[:20])
+    found = scores.roc(labels, probabilities, names)["class"].unique().tolist()
+    assert found == [names[label] for label in expected]
+    assert "name 0" not in found
+    assert (
+        scores.roc(labels[labels < 20], np.eye(20)[labels[labels < 20]], names[:20])[
+            "class"
+        ].nunique()
+        == 20
+    )
+
+
+def test_scores_of_two_classes() -> None:
+    labels = np.array([0, 1, 1, 0])
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
+    overall = scores.overall(labels, probabilities, 15)
+    assert overall["accuracy"] == 0.75
+    assert overall["loss"] == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.7]).mean())
+    assert overall["brier_score"] == pytest.approx(2 * np.mean([0.01, 0.04, 0.36, 0.09]))
+    by_class = scores.by_class(labels, probabilities, ["no", "yes"])
+    assert by_class["no"]["auc"] == by_class["yes"]["auc"] == 1
+    assert by_class["yes"]["recall"] == 0.5

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import ROOT, run, run_module
+from tests.conftest import FASHION, ROOT, run, run_module
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -74,14 +74,17 @@ def test_a_flipped_bit_in_a_set_is_found_or_harmless(tmp_path: Path) -> None:
     """For each bit of a small .npz file, the reader rejects the file or reads the same."""
     import numpy as np
 
+    from fashion_mnist.data import idx
     from fashion_mnist.errors import InputError
     from stages import evaluate, preprocess, split
 
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (1, 28, 28), np.uint8)
-    whole = split.ImageSet(images, np.array([3], np.uint8), np.array([5], np.int32))
+    labels, index = np.array([3], np.uint8), np.array([5], np.int32)
+    idx.write(tmp_path / "images", np.repeat(images, 6, axis=0))
+    half = split.Half(tmp_path / "images", labels.repeat(6))
     path = tmp_path / "set.npz"
-    split.save(path, whole)
+    split.save(path, split.ImageSet(half, index), FASHION)
     content = path.read_bytes()
     refused = 0
     for place in range(len(content)):
@@ -90,16 +93,16 @@ def test_a_flipped_bit_in_a_set_is_found_or_harmless(tmp_path: Path) -> None:
             changed = content[place] ^ 1 << bit
             path.write_bytes(content[:place] + bytes([changed]) + content[place + 1 :])
             try:
-                (pixels,) = preprocess.blocks(path, "images", (28, 28))
-                (labels,) = preprocess.blocks(path, "labels", ())
-                assert (pixels == whole.images).all()
-                assert (labels == whole.labels).all()
+                (pixels,) = preprocess.blocks(path, "images", (28, 28), np.uint8)
+                (found,) = preprocess.blocks(path, "labels", (), np.uint8)
+                assert (pixels == images).all()
+                assert (found == labels).all()
             except InputError:
                 refused += 1
             try:
-                pixels, index = evaluate.read_pictures(path, np.array([3]))
-                assert (pixels == whole.images).all()
-                assert (index == whole.index).all()
+                pixels, places = evaluate.read_pictures(path, np.array([3]))
+                assert (pixels == images).all()
+                assert (places == index).all()
             except InputError:
                 refused += 1
     assert refused > len(content)

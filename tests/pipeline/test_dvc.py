@@ -140,7 +140,8 @@ def leaves(value: Any) -> list[Any]:
 def test_metrics_are_numbers_in_nested_dictionaries(finished: Pipeline) -> None:
     """DVC drops lists without a word."""
     files = sorted((finished.folder / "metrics").glob("*.json"))
-    assert [path.stem for path in files] == ["download", "evaluate", "preprocess", "split", "train"]
+    names = ["dataset", "download", "evaluate", "preprocess", "split", "train"]
+    assert [path.stem for path in files] == names
     for path in files:
         for leaf in leaves(json.loads(path.read_text())):
             assert isinstance(leaf, int | float | str)

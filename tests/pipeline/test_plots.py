@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Route
@@ -179,4 +180,19 @@ def test_a_training_without_validation_is_drawn_too(main, browser, tmp_path) -> 
     (folder / "metrics/history.csv").write_text("epoch,accuracy,loss\n1,0.5,1.5\n2,0.6,1.2\n")
     run("dvc", "plots", "show", "--out", tmp_path / "plots", cwd=folder)
     _, complaints = open_page(browser, tmp_path, tmp_path / "plots/index.html", MAIN)
+    assert complaints == []
+
+
+def test_a_hundred_classes_are_drawn_without_a_complaint(published, browser, tmp_path) -> None:
+    folder = tmp_path / "clone"
+    run("git", "clone", "--quiet", published.parent, folder, cwd=tmp_path)
+    keys = [f"class_{number:03d}" for number in range(100)]
+    table = pd.DataFrame({"system": "lenet", "class": keys, "f1": np.linspace(0.5, 1, 100)})
+    table.to_csv(folder / "published/metrics/classes.csv", index=False)
+    table = pd.DataFrame({"system": "lenet", "label": keys, "prediction": keys, "images": 10})
+    table.to_csv(folder / "published/metrics/confusion.csv", index=False)
+    run("dvc", "plots", "show", "--out", tmp_path / "plots", cwd=folder / "published")
+    index = tmp_path / "plots/index.html"
+    page, complaints = open_page(browser, tmp_path, index, PUBLISHED)
+    page.screenshot(path=tmp_path / "plots.png", full_page=True)
     assert complaints == []

@@ -9,10 +9,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from fashion_mnist.data import idx
+from fashion_mnist.dataset import HALVES
 from fashion_mnist.files import sha256
 from repository import deliveries
-from stages.download import CSV, HALVES
 from tests.conftest import ROOT, change, clone, kaggle_table, repro, run
+
+CSV = {"train": "fashion-mnist_train.csv", "t10k": "fashion-mnist_test.csv"}
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.usefixtures("plain_stages")]
 
@@ -97,7 +99,8 @@ def test_reading_a_csv_takes_less_than_its_table(tables: Path) -> None:
     # Not `resource`: what that reports begins with the memory of the parent.
     code = (
         "import pathlib, sys; from fashion_mnist.data import kaggle_csv; "
-        "kaggle_csv.read(pathlib.Path(sys.argv[1])); "
+        "rows = [len(labels) for _, labels in kaggle_csv.blocks(pathlib.Path(sys.argv[1]), "
+        "range(10))]; assert sum(rows) == 60_000; "
         "print(pathlib.Path('/proc/self/status').read_text())"
     )
     status = run(sys.executable, "-c", code, tables / CSV["train"], cwd=ROOT)

@@ -24,7 +24,7 @@ from fashion_mnist.data import sources
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import sha256
 from retraining import inbox
-from tests.conftest import run
+from tests.conftest import FASHION, run
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
@@ -245,7 +245,7 @@ def test_an_inbox_in_a_bucket(
     with pytest.raises(InputError, match=r"monday\.npz': it is a file, expected a folder$"):
         inbox.collect(f"s3://{BUCKET}/inbox/monday.npz", tmp_path, scratch)
     (delivery,) = inbox.collect(f"s3://{BUCKET}/inbox", tmp_path, scratch).deliveries
-    found = delivery.read()
+    found = delivery.read(FASHION)
     assert np.array_equal(found[0], images)
     assert found[1].tolist() == [1, 2, 3]
     (file,) = delivery.accepted(date(2026, 11, 2))["files"]

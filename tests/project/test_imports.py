@@ -48,8 +48,13 @@ def parsed(module: str) -> ast.Module:
 
 
 def nodes(node: ast.AST, functions: bool) -> Iterator[ast.AST]:
-    """Yield the nodes of a tree; those inside functions only where `functions`."""
+    """Yield the nodes of a tree; those inside functions only where `functions`.
+
+    What only a type checker imports is left out.
+    """
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
         if functions or not isinstance(child, ast.FunctionDef):
             yield child
             yield from nodes(child, functions)

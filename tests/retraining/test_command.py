@@ -1,5 +1,6 @@
 """`python -m retraining`: its help, and one line for everything that a user can get wrong."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 import recipes
 from retraining.__main__ import main
-from tests.conftest import AUTHOR, ROOT, run
+from tests.conftest import AUTHOR, ROOT, commit, run
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +87,21 @@ def test_a_repository_that_cannot_be_used_ends_in_one_line(
     run("git", *AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "first", cwd=tmp_path)
     assert main([]) == 2
     assert capsys.readouterr().err == "retraining: error: main has no params.yaml\n"
+
+
+def test_main_from_before_the_data_described_itself_ends_in_one_line(
+    tracked: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "older"
+    shutil.copytree(tracked, folder, symlinks=True)
+    (folder / "metrics/dataset.json").unlink()
+    commit(folder, "older")
+    monkeypatch.chdir(folder)
+    assert main([]) == 2
+    assert capsys.readouterr().err == (
+        "retraining: error: main has no metrics/dataset.json, which describes the images: "
+        "run `dvc repro` there and commit the file\n"
+    )

@@ -22,15 +22,15 @@ import pytest
 from ruamel.yaml import YAML
 
 from fashion_mnist.data import idx, sources
-from fashion_mnist.data.idx import Uint8
+from fashion_mnist.data.labelled import Labels, Uint8
+from fashion_mnist.dataset import HALVES
 from fashion_mnist.files import sha256
-from stages.download import FILES, HALVES
 from tests.conftest import ROOT, commit, run
 from tests.forked import run_module
 
 pytestmark = [pytest.mark.slow, pytest.mark.retraining]
 
-Pair = tuple[Uint8, Uint8]
+Pair = tuple[Uint8, Labels]
 # Images of the training file that the champion is trained with, of t10k that it is scored on, and
 # in a delivery. Each training is short, and three times the images are clearly better.
 FIRST, SCORED, MORE = 3000, 3000, 7000
@@ -57,7 +57,7 @@ train:
 def release(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pair]:
     folder = tmp_path_factory.mktemp("release")
     with sources.opened("debian:dataset-fashion-mnist") as place:
-        for name in FILES:
+        for name in [name for names in HALVES.values() for name in names]:
             (folder / name).write_bytes(gzip.decompress(Path(place, f"{name}.gz").read_bytes()))
     return {
         half: idx.read_pair(*(folder / name for name in names)) for half, names in HALVES.items()
@@ -140,7 +140,7 @@ class Story:
         images, labels = self.release["train"]
         return images[FIRST + start :][:count], labels[FIRST + start :][:count]
 
-    def offer(self, name: str, images: Uint8, labels: Uint8) -> None:
+    def offer(self, name: str, images: Uint8, labels: Labels) -> None:
         for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             path = self.inbox / f"{name}-{kind}-ubyte"
             idx.write(path, array)

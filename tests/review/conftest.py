@@ -17,12 +17,15 @@ import pytest
 from ruamel.yaml import YAML
 
 from fashion_mnist import params
-from fashion_mnist.dataset import KEYS
 from repository import revisions
 from review import evidence, spread, statistics
 from review.__main__ import main
 from review.statistics import Answers
 from tests.conftest import AUTHOR, ROOT, run
+
+# Classes of the committed metrics.
+KEYS = tuple(json.loads((ROOT / "metrics/evaluate.json").read_text(encoding="utf-8"))["classes"])
+NAMES = tuple(pd.read_csv(ROOT / "metrics/classes.csv")["class"])
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +63,7 @@ class Branch:
 
     def commit(self) -> None:
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", "change")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "change")
 
     @property
     def accuracy(self) -> float:
@@ -72,7 +75,7 @@ class Branch:
     def leave_main(self) -> None:
         """Add what was committed to main, and start a branch from there."""
         self.git("branch", "--force", "main", "HEAD")
-        self.git("switch", "--quiet", "--create", "next")
+        self.git("switch", "--quiet", "--force-create", "next")
 
     def review(self, *arguments: str) -> CompletedProcess[str]:
         return _review(self.folder, *arguments)
@@ -114,6 +117,58 @@ class Branch:
     def fix(self, count: int) -> None:
         """Commit `count` fewer mistakes."""
         self.predict(lambda table: set_right(table, wrong_rows(table)[:count]))
+
+    def describe(self, height: int, width: int, channels: int) -> None:
+        """Write what the data is, its classes being those of evaluate.json; without a commit."""
+        scores = json.loads((self.folder / "metrics/evaluate.json").read_text())
+        names = pd.read_csv(self.folder / "metrics/classes.csv", dtype=str, na_filter=False)
+        found = {
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "classes": dict(zip(scores["classes"], names["class"].tolist(), strict=True)),
+        }
+        (self.folder / "metrics/dataset.json").write_text(json.dumps(found))
+
+    def set_classes(self, count: int, images: int = 10_000) -> None:
+        """Commit metrics of colour images in `count` classes to main, and start a branch there."""
+        keys = np.array([f"class_{number:03d}" for number in range(count)])
+        labels = np.arange(images) % count
+        random = np.random.default_rng(0)
+        wrong = random.random(images) < 0.2
+        predictions = np.where(wrong, (labels + random.integers(1, 4, images)) % count, labels)
+        own = np.where(wrong, 0.05, 0.9)
+        table = pd.DataFrame(
+            {
+                "index": np.arange(images),
+                "label": keys[labels],
+                "prediction": keys[predictions],
+                "confidence": 0.9,
+                "label_probability": own,
+                "loss": -np.log(own).round(6),
+            }
+        )
+        table.to_csv(self.folder / "metrics/predictions.csv", index=False)
+        names = [f"Class {number:03d}" for number in range(count)]
+        pd.DataFrame({"class": names}).to_csv(self.folder / "metrics/classes.csv", index=False)
+        path = self.folder / "metrics/evaluate.json"
+        scores = {
+            "precision": 0.8,
+            "recall": 0.8,
+            "f1": 0.8,
+            "support": images // count,
+            "auc": 0.9,
+        }
+        classes = {key: dict(scores) for key in keys.tolist()}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"classes": classes}))
+        self.describe(32, 24, 3)
+        path = self.folder / "metrics/download.json"
+        content = json.loads(path.read_text())
+        content["train"]["sha256"]["train-images-idx3-ubyte"] = "0" * 64
+        path.write_text(json.dumps(content))
+        _metrics_of(self.folder)
+        self.commit()
+        self.leave_main()
 
     def record_spread(self, *accuracies: float) -> None:
         """Commit a spread of the recipe, as if it had been trained with several seeds."""
@@ -206,15 +261,14 @@ def _edit(path: Path, change: Callable[[Any], object]) -> None:
 
 def _metrics_of(folder: Path) -> None:
     table = pd.read_csv(folder / "metrics/predictions.csv")
-    labels, predictions = (
-        table[name].map(KEYS.index).to_numpy() for name in ("label", "prediction")
-    )
-    answers = Answers(labels, predictions, table["confidence"].to_numpy(), table["loss"].to_numpy())
     path = folder / "metrics/evaluate.json"
     metrics = json.loads(path.read_text())
+    places = {key: label for label, key in enumerate(metrics["classes"])}
+    labels, predictions = (table[name].map(places).to_numpy() for name in ("label", "prediction"))
+    answers = Answers(labels, predictions, table["confidence"].to_numpy(), table["loss"].to_numpy())
     metrics["accuracy"] = round(float(answers.right.mean()), 6)
-    for key, recall in zip(KEYS, evidence.recalls(answers), strict=True):
+    for key, recall in zip(places, evidence.recalls(answers), strict=True):
         metrics["classes"][key]["recall"] = round(recall, 6)
-    scores = statistics.scores(answers, 15, len(KEYS))
+    scores = statistics.scores(answers, 15, len(places))
     metrics |= {name: round(value, 6) for name, value in scores.items()}
     path.write_text(json.dumps(metrics))

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fashion_mnist.dataset import Dataset
 from fashion_mnist.files import write_metrics, write_table
 from fashion_mnist.scores import Probabilities
 from repository import revisions
 from review import evidence
 from stages import evaluate
 from tests.conftest import ROOT
-from tests.review.conftest import Branch
+from tests.review.conftest import KEYS, NAMES, Branch
 
 SYSTEMS = sorted(path.name for path in (ROOT / "published/metrics/systems").iterdir())
 FILES = ("evaluate.json", "classes.csv", "predictions.csv")
@@ -77,10 +78,11 @@ def test_an_unusual_model(branch: Branch, model) -> None:
 
 
 def write(folder: Path, probabilities: Probabilities, settings: evaluate.Params) -> None:
-    metrics = evaluate.summarize(LABELS, probabilities, settings)
-    table = evaluate.tabulate(np.arange(200, dtype=np.int32), LABELS, probabilities)
+    data = Dataset(height=28, width=28, channels=1, classes=dict(zip(KEYS, NAMES, strict=True)))
+    metrics = evaluate.summarize(LABELS, probabilities, settings, data)
+    table = evaluate.tabulate(np.arange(200, dtype=np.int32), LABELS, probabilities, data)
     write_table(folder / "predictions.csv", table)
-    write_table(folder / "classes.csv", evaluate.class_table(metrics["classes"]))
+    write_table(folder / "classes.csv", evaluate.class_table(metrics["classes"], data.names))
     write_metrics(folder / "evaluate.json", metrics)
 
 

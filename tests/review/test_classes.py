@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from review import card
-from tests.review.conftest import Branch, set_right, wrong_rows
+from tests.review.conftest import NAMES, Branch, set_right, wrong_rows
 
 DIGITS = [str(digit) for digit in range(10)]
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -30,6 +30,12 @@ def rename(folder: Path, names: list[str], keys: list[str] | None = None) -> Non
     found = dict(zip(scores["classes"], keys or names, strict=True))
     scores["classes"] = {found[key]: item for key, item in scores["classes"].items()}
     path.write_text(json.dumps(scores))
+    path = folder / "metrics/dataset.json"
+    if path.exists():
+        data = json.loads(path.read_text())
+        path.write_text(
+            json.dumps(data | {"classes": dict(zip(keys or names, names, strict=True))})
+        )
     table = read(folder / "metrics/predictions.csv")
     for column in ("label", "prediction"):
         table[column] = table[column].map(found)
@@ -68,18 +74,19 @@ def test_names_that_parsers_take_for_something_else_stay_names(
     assert text.count(" | +0.0000 | 0 | 0 | 1 |\n") == len(names)
 
 
+@pytest.mark.parametrize(("channels", "kind"), [(1, "grey"), (3, "colour")])
 def test_the_card_names_the_classes_of_other_data_and_no_clothing(
-    branch: Branch, names: list[str]
+    branch: Branch, names: list[str], channels: int, kind: str
 ) -> None:
     branch.git("checkout", "--quiet", ".")
     path = branch.folder / "metrics/download.json"
     content: dict[str, Any] = json.loads(path.read_text())
-    content["train"] |= {"rows": 32, "columns": 24}
     content["t10k"]["sha256"]["t10k-labels-idx1-ubyte"] = "0" * 64
     path.write_text(json.dumps(content))
+    branch.describe(32, 24, channels)
     assert branch.review("card").returncode == 0
     text = (branch.folder / card.CARD).read_text()
-    assert "a grey image of 32x24 pixels and returns the probabilities of 10 classes: " in text
+    assert f"a {kind} image of 32x24 pixels and returns the probabilities of 10 classes: " in text
     for word in ("lothing", "shop", "MIT", "Xiao", "28x28", "ten classes", "recipe.md", "T-shirt"):
         assert word not in text
     assert f"| `t10k-labels-idx1-ubyte` | `{'0' * 64}` |" in text
@@ -121,7 +128,13 @@ def test_commits_with_other_classes_are_not_comparable(branch: Branch) -> None:
     assert not (branch.folder / "report.html").exists()
 
 
+def forget(branch: Branch) -> None:
+    """Remove the description of the data, which commits of earlier versions do not have."""
+    (branch.folder / "metrics/dataset.json").unlink(missing_ok=True)
+
+
 def test_a_table_of_classes_that_does_not_fit_is_named(branch: Branch) -> None:
+    forget(branch)
     path = branch.folder / "metrics/classes.csv"
     text = path.read_text()
     path.write_text(text[: text.rindex("Ankle")])
@@ -131,3 +144,52 @@ def test_a_table_of_classes_that_does_not_fit_is_named(branch: Branch) -> None:
     path.unlink()
     found = branch.compare()
     assert [item["name"] for item in found["classes"].values()] == list(found["classes"])
+
+
+def test_a_commit_without_a_description_of_the_data_is_compared(branch: Branch) -> None:
+    forget(branch)
+    branch.commit()
+    branch.leave_main()
+    branch.describe(28, 28, 1)
+    branch.commit()
+    found = branch.compare("main")
+    assert [item["name"] for item in found["classes"].values()] == list(NAMES)
+    assert not [name for name in found["metrics"] if name.startswith("dataset.")]
+
+
+def test_the_card_of_a_commit_without_a_description_of_the_data(branch: Branch) -> None:
+    forget(branch)
+    path = branch.folder / "metrics/download.json"
+    content = json.loads(path.read_text())
+    content["train"] |= {"rows": 32, "columns": 24}
+    content["train"]["sha256"] = {"train-images-idx3-ubyte": "0" * 64}
+    path.write_text(json.dumps(content))
+    assert branch.review("card").returncode == 0
+    text = (branch.folder / card.CARD).read_text()
+    assert "a grey image of 32x24 pixels and returns the probabilities of 10 classes: " in text
+
+
+def test_a_description_of_the_data_that_does_not_fit_is_named(branch: Branch) -> None:
+    branch.describe(28, 30, 1)
+    branch.commit()
+    path = branch.folder / "metrics/dataset.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"channels": 2}))
+    branch.cannot_compare(words=("working tree: metrics/dataset.json: dataset.channels: got 2",))
+    content["classes"].pop("shirt")
+    path.write_text(json.dumps(content))
+    branch.cannot_compare(
+        words=("metrics/dataset.json has the classes t_shirt_top, ", "but metrics/evaluate.json")
+    )
+
+
+def test_a_data_set_without_an_official_test_file_has_a_card(branch: Branch) -> None:
+    path = branch.folder / "metrics/download.json"
+    content = json.loads(path.read_text())
+    del content["t10k"]
+    path.write_text(json.dumps(content))
+    assert branch.review("card").returncode == 0
+    text = (branch.folder / card.CARD).read_text()
+    assert "These files are not those of Fashion-MNIST" in text
+    assert text.count("-ubyte` | `") == 2
+    assert branch.compare()["accepted"]

@@ -8,12 +8,11 @@ import pytest
 from ruamel.yaml import YAML
 from scipy import stats
 
-from fashion_mnist.dataset import KEYS
 from review import comparison
 from review.comparison import ClassRecall, Metric, WelchTest
 from review.rules import Rules
 from tests.conftest import ROOT
-from tests.review.conftest import Branch, right_rows, set_right, set_wrong, wrong_rows
+from tests.review.conftest import KEYS, Branch, right_rows, set_right, set_wrong, wrong_rows
 
 NO_EVIDENCE = "no evidence of a difference"
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
-from fashion_mnist.dataset import KEYS, NAMES
 from repository.revisions import Revision
 from review import evidence, report
 from tests.conftest import AUTHOR, BROWSER, run
+from tests.review.conftest import KEYS, NAMES
 
 pytestmark = [
     pytest.mark.browser,
@@ -251,7 +251,7 @@ def test_pictures_of_a_different_raw_file_are_not_shown(folder: Path) -> None:
     pins = head.parameters["download"]["files"]
     pins["train-images-idx3-ubyte"]["sha256"] = "0" * 64
     with pytest.raises(report.InputError, match="not the file that params"):
-        report.raw_images(head)
+        report.raw_images(head, np.arange(3))
 
 
 def test_a_missing_column_or_table_is_named_and_the_report_kept(

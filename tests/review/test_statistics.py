@@ -8,7 +8,6 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from fashion_mnist.dataset import KEYS
 from repository import revisions
 from review import evidence, statistics
 from review.statistics import Answers, McNemarTest
@@ -104,7 +103,7 @@ def test_p_values_of_classes_are_corrected_step_by_step() -> None:
 def test_scores_are_those_of_evaluate() -> None:
     here = evidence.gather(revisions.working_tree(ROOT))
     bins = here.parameters["evaluate"]["bins"]
-    found = statistics.scores(here.answers, bins, len(KEYS))
+    found = statistics.scores(here.answers, bins, len(here.classes))
     for name, value in found.items():
         assert value == pytest.approx(here.metrics[f"evaluate.{name}"], abs=2e-5), name
 

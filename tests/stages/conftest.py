@@ -69,7 +69,7 @@ def fit(keras: Any, finished: Pipeline, tmp_path: Path) -> Fit:
         asked = train.Params.model_validate(default | SMALL | parameters | settings)
         sets = [prepared.load(folder / name) for name in ("train", "validation")]
         keras.utils.set_random_seed(asked.seed)
-        model = models.build(asked.model, asked.arguments)
+        model = models.build(asked.model, asked.arguments, (28, 28, 1), 10)
         checkpoint = tmp_path / "checkpoint.npz"
         checkpoint.unlink(missing_ok=True)
         history, steps = train.fit(model, asked, *sets, checkpoint, [])

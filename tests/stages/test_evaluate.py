@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from fashion_mnist.data.prepared import Prepared
-from fashion_mnist.dataset import KEYS, NAMES
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import write_checksums
 from stages import evaluate
-from tests.conftest import Pipeline
+from tests.conftest import FASHION, Pipeline
+
+KEYS, NAMES = FASHION.keys, FASHION.names
 
 
 def test_metrics_follow_from_the_predictions(finished: Pipeline) -> None:
@@ -45,7 +46,7 @@ def test_metrics_follow_from_the_predictions(finished: Pipeline) -> None:
 
 def test_same_bytes_in_another_process(finished: Pipeline, copy: Pipeline) -> None:
     for path in (copy.folder / "metrics").iterdir():
-        if path.name in {"download.json", "train.json"}:
+        if path.name in {"dataset.json", "download.json", "train.json"}:
             continue
         path.unlink()
     copy.run_all("evaluate")
@@ -142,7 +143,7 @@ def test_one_row_per_test_image() -> None:
     probabilities = np.full((3, 10), 0.02)
     probabilities[[0, 1, 2], [4, 4, 9]] = 0.82, 0.7, 0.6
     index, labels = np.array([70, 8, 9], np.int32), np.array([4, 1, 9])
-    table = evaluate.tabulate(index, labels, probabilities)
+    table = evaluate.tabulate(index, labels, probabilities, FASHION)
     assert list(table.columns) == [
         "index", "label", "prediction", "confidence", "label_probability", "loss"
     ]  # fmt: skip
@@ -174,15 +175,17 @@ def test_gallery_names_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     images = np.arange(3, dtype=np.uint8)[:, None, None] + np.zeros((3, 28, 28), np.uint8)
     probabilities = np.full((3, 10), 0.02)
     probabilities[[0, 1, 2], [4, 0, 9]] = 0.82
-    table = evaluate.tabulate(np.arange(3, dtype=np.int32), np.array([4, 1, 9]), probabilities)
-    evaluate.draw_gallery(images, table, np.array([1, 0]), tmp_path / "gallery.png")
-    pictures, titles, path = drawn
+    index, labels = np.arange(3, dtype=np.int32), np.array([4, 1, 9])
+    table = evaluate.tabulate(index, labels, probabilities, FASHION)
+    rows, path = np.array([1, 0]), tmp_path / "gallery.png"
+    evaluate.draw_gallery(images, table, rows, FASHION.classes, path)
+    pictures, titles, drawn_to = drawn
     assert pictures[:, 0, 0].tolist() == [1, 0]
     assert titles == [
         "actual Trouser\npredicted T-shirt/top\n0.8200",
         "actual Coat\npredicted Coat\n0.8200",
     ]
-    assert path == tmp_path / "gallery.png"
+    assert drawn_to == path
 
 
 def test_pictures_are_those_of_the_prepared_set(tmp_path: Path) -> None:
@@ -246,6 +249,23 @@ def test_a_class_without_images(copy: Pipeline) -> None:
     np.save(folder / "images.npy", np.load(folder / "images.npy")[kept])
     write_checksums(folder)
     copy.refuses("evaluate", "data/prepared/test: no image of class Bag")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"height": 27}, "images (28, 28, 1) of 10 classes, expected (27, 28, 1) of 10"),
+        ({"channels": 3}, "images (28, 28, 1) of 10 classes, expected (28, 28, 3) of 10"),
+        (
+            {"classes": FASHION.classes | {"hat": "Hat"}},
+            "images (28, 28, 1) of 10 classes, expected (28, 28, 1) of 11",
+        ),
+    ],
+)
+def test_a_set_of_another_data_set(copy: Pipeline, change: dict[str, Any], words: str) -> None:
+    path = copy.folder / "metrics/dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    copy.refuses("evaluate", f"data/prepared/test: {words}")
 
 
 def test_a_file_in_the_place_of_an_output_folder(copy: Pipeline) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fashion_mnist import dataset
+from fashion_mnist.data.labelled import BLOCK
 from fashion_mnist.errors import InputError
 from stages.preprocess import (
-    BLOCK,
     blocks,
     constants,
     histogram,
@@ -20,7 +21,7 @@ from stages.preprocess import (
     one_hot,
     prepare,
 )
-from tests.conftest import Pipeline
+from tests.conftest import FASHION, Pipeline
 
 
 def write_set(path: Path, images: int) -> None:
@@ -95,7 +96,7 @@ def test_offset_and_divisor_of_each_scale() -> None:
 
 
 def test_labels_become_one_hot_rows() -> None:
-    rows = one_hot(np.array([3, 0, 9], np.uint8))
+    rows = one_hot(np.array([3, 0, 9], np.uint8), 10)
     assert rows.dtype == np.float32
     assert np.array_equal(rows, np.eye(10)[[3, 0, 9]])
 
@@ -105,7 +106,7 @@ def test_a_set_is_scaled_and_described(tmp_path: Path) -> None:
     images = np.full((3, 28, 28), 80, np.uint8)
     images[0, 0, 0], images[2, 27, 27] = 100, 50
     np.savez(tmp_path / "set.npz", images=images, labels=np.array([1, 2, 3], np.uint8))
-    found = prepare(tmp_path / "set.npz", tmp_path / "prepared", 30.0, 21.0)
+    found = prepare(tmp_path / "set.npz", tmp_path / "prepared", 30.0, 21.0, FASHION)
     expected = (images - 30.0) / 21
     assert found == {
         "images": 3,
@@ -123,7 +124,9 @@ def test_a_set_is_scaled_and_described(tmp_path: Path) -> None:
 def test_a_set_without_images(tmp_path: Path) -> None:
     empty = {"images": np.zeros((0, 28, 28), np.uint8), "labels": np.zeros(0, np.uint8)}
     np.savez(tmp_path / "set.npz", **empty)
-    assert prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0) == {"images": 0}
+    assert prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0, FASHION) == {
+        "images": 0
+    }
     assert np.load(tmp_path / "prepared/images.npy").shape == (0, 28, 28, 1)
 
 
@@ -136,7 +139,7 @@ def test_equal_pixels_cannot_be_standardized() -> None:
 
 def test_blocks_give_all_rows_in_order(tmp_path: Path) -> None:
     write_set(tmp_path / "set.npz", BLOCK + 1)
-    read = list(blocks(tmp_path / "set.npz", "labels", ()))
+    read = list(blocks(tmp_path / "set.npz", "labels", (), np.uint8))
     assert [len(block) for block in read] == [BLOCK, 1]
     assert np.array_equal(np.concatenate(read), np.arange(BLOCK + 1) % 10)
 
@@ -146,7 +149,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
     for images in (2 * BLOCK, 8 * BLOCK):
         write_set(tmp_path / "set.npz", images)
         tracemalloc.start()
-        prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0)
+        prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0, FASHION)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert np.load(tmp_path / "prepared/images.npy", mmap_mode="r").shape[0] == images
@@ -167,9 +170,9 @@ def damaged(content: bytes) -> dict[str, tuple[bytes, str]]:
         "truncated": (content[:-100], "not a zip file"),
         "empty": (b"", "not a zip file"),
         "bit flipped": (bytes(flipped), "CRC"),
-        "pickled": (pickled.getvalue(), "object (1,), expected uint8"),
+        "pickled": (pickled.getvalue(), "an array of objects, expected numbers"),
         "floats": (floats.getvalue(), "float64 (1, 28, 28), expected uint8"),
-        "no images": (nameless.getvalue(), "images.npy"),
+        "no images": (nameless.getvalue(), "no array 'images'"),
     }
 
 
@@ -180,8 +183,8 @@ def test_a_damaged_set_is_named_with_its_damage(tmp_path: Path, kind: str) -> No
     content, words = damaged(path.read_bytes())[kind]
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        list(blocks(path, "images", (28, 28)))
-    assert str(caught.value).startswith(f"{path}: images: ")
+        list(blocks(path, "images", (28, 28), np.uint8))
+    assert str(caught.value).startswith(f"{path}: ")
     assert words in str(caught.value)
 
 
@@ -190,7 +193,7 @@ def test_a_damaged_set_is_named_with_its_damage(tmp_path: Path, kind: str) -> No
     [
         (np.zeros((2, 28, 27), np.uint8), "uint8 (2, 28, 27), expected uint8 ('n', 28, 28)"),
         (np.zeros((2, 28, 28), np.int8), "int8 (2, 28, 28), expected uint8 ('n', 28, 28)"),
-        (np.asfortranarray(np.ones((2, 28, 28), np.uint8)), "expected uint8 ('n', 28, 28)"),
+        (np.asfortranarray(np.ones((2, 28, 28), np.uint8)), "Fortran's order, expected C's"),
     ],
 )
 def test_an_array_of_another_shape_or_type_is_rejected(
@@ -198,17 +201,23 @@ def test_an_array_of_another_shape_or_type_is_rejected(
 ) -> None:
     np.savez(tmp_path / "set.npz", images=array)
     with pytest.raises(InputError, match=re.escape(words)):
-        list(blocks(tmp_path / "set.npz", "images", (28, 28)))
+        list(blocks(tmp_path / "set.npz", "images", (28, 28), np.uint8))
 
 
-def test_an_array_of_a_later_format(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_an_array_of_a_later_format(tmp_path: Path, version: tuple[int, int]) -> None:
     content = io.BytesIO()
-    array = np.zeros((1, 28, 28), np.uint8)
-    np.lib.format.write_array(content, array, version=(2, 0))
+    array = np.arange(784, dtype=np.uint32).astype(np.uint8).reshape(1, 28, 28)
+    np.lib.format.write_array(content, array, version=version)
     with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
         archive.writestr("images.npy", content.getvalue())
-    with pytest.raises(InputError, match=r": images: expected .npy format 1.0$"):
-        list(blocks(tmp_path / "set.npz", "images", (28, 28)))
+    if version < (3, 0):
+        (found,) = blocks(tmp_path / "set.npz", "images", (28, 28), np.uint8)
+        assert np.array_equal(found, array)
+        return
+    words = r": images: the .npy format \(3, 0\), expected 1.0 or 2.0$"
+    with pytest.raises(InputError, match=words):
+        list(blocks(tmp_path / "set.npz", "images", (28, 28), np.uint8))
 
 
 def test_an_array_that_ends_early(tmp_path: Path) -> None:
@@ -217,12 +226,12 @@ def test_an_array_that_ends_early(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
         archive.writestr("images.npy", content.getvalue()[:-7])
     with pytest.raises(InputError, match=r": images: ends 7 bytes early$"):
-        list(blocks(tmp_path / "set.npz", "images", (28, 28)))
+        list(blocks(tmp_path / "set.npz", "images", (28, 28), np.uint8))
 
 
 def test_a_missing_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"^{tmp_path}/set.npz: no such file$"):
-        list(blocks(tmp_path / "set.npz", "images", (28, 28)))
+        list(blocks(tmp_path / "set.npz", "images", (28, 28), np.uint8))
 
 
 @pytest.mark.parametrize("kind", damaged(bytes(9000)))
@@ -230,7 +239,7 @@ def test_stage_refuses_damaged_sets(copy: Pipeline, kind: str) -> None:
     path = copy.folder / "data/split/train.npz"
     content, words = damaged(path.read_bytes())[kind]
     path.write_bytes(content)
-    copy.refuses("preprocess", "data/split/train.npz: images: ", words)
+    copy.refuses("preprocess", "data/split/train.npz: ", words)
 
 
 def test_stage_refuses_a_missing_set(copy: Pipeline) -> None:
@@ -240,7 +249,7 @@ def test_stage_refuses_a_missing_set(copy: Pipeline) -> None:
 
 def test_labels_out_of_range() -> None:
     with pytest.raises(InputError, match="label 10, expected 0 to 9"):
-        one_hot(np.array([1, 10], np.uint8))
+        one_hot(np.array([1, 10], np.uint8), 10)
 
 
 def test_images_and_labels_of_different_length(tmp_path: Path) -> None:
@@ -248,5 +257,27 @@ def test_images_and_labels_of_different_length(tmp_path: Path) -> None:
         tmp_path / "set.npz", images=np.zeros((3, 28, 28), np.uint8), labels=np.zeros(2, np.uint8)
     )
     with pytest.raises(InputError, match="3 images but 2 labels"):
-        prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0)
+        prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0, FASHION)
     assert not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize("shape", [(9, 11), (9, 11, 3)])
+def test_colour_images_and_many_classes(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    found = dataset.described(shape, {f"c{number}": "c" for number in range(300)}, "some")
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (2000, *shape), np.uint8)
+    labels = generator.integers(0, 300, 2000).astype(np.uint16)
+    np.savez(tmp_path / "set.npz", images=images, labels=labels)
+    described = prepare(tmp_path / "set.npz", tmp_path / "prepared", 0.0, 255.0, found)
+    assert described["images"] == 2000
+    assert described["mean"] == pytest.approx(images.mean() / 255)
+    written = np.load(tmp_path / "prepared/images.npy")
+    assert written.shape == (2000, 9, 11, found.channels)
+    assert np.array_equal(written.ravel(), (images.ravel() / 255.0).astype(np.float32))
+    rows = np.load(tmp_path / "prepared/labels.npy")
+    assert rows.shape == (2000, 300)
+    assert np.array_equal(rows.argmax(axis=1), labels)
+    other = dataset.described(shape, {f"c{number}": "c" for number in range(10)}, "some")
+    with pytest.raises(InputError, match=r"labels: uint16 \(2000,\), expected uint8 \('n',\)"):
+        prepare(tmp_path / "set.npz", tmp_path / "again", 0.0, 255.0, other)
+    assert not (tmp_path / "again").exists()

@@ -1,6 +1,7 @@
 """Training gives the same bytes in every process, and ends with an error where it must."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from fashion_mnist import params
+from fashion_mnist.data.prepared import Prepared
 from fashion_mnist.errors import InputError
 from fashion_mnist.files import write_checksums
 from stages import train
@@ -226,6 +228,84 @@ def test_a_model_without_arguments(copy: Pipeline, arguments: object) -> None:
     del copy.params["train"]["arguments"]
     copy.set("train.model", "lenet")
     assert params.read(copy.folder / "params.yaml", "train", train.Params).arguments is None
+
+
+def sets(shape: tuple[int, ...], labels: list[int], classes: int = 3) -> Prepared:
+    """A set of random images with these labels."""
+    images = np.random.default_rng(0).random((len(labels), *shape), np.float32)
+    return Prepared(images, np.eye(classes, dtype=np.float32)[np.array(labels, int)])
+
+
+def test_class_weights_average_one_over_the_images() -> None:
+    labels = [0] * 5 + [1] * 2 + [2]
+    weights = train.class_weights(sets((8, 8, 1), labels))
+    assert weights.dtype == np.float32
+    assert weights.tolist() == pytest.approx([8 / 15, 8 / 6, 8 / 3])
+    assert weights[labels].mean() == pytest.approx(1)
+    assert train.class_weights(sets((8, 8, 1), [0, 1, 2])).tolist() == [1, 1, 1]
+    with pytest.raises(InputError, match=r"train.class_weights: no image .* has the label 1$"):
+        train.class_weights(sets((8, 8, 1), [0, 2]))
+
+
+def test_class_weights_change_nothing_where_the_classes_are_equal(fit: Fit) -> None:
+    """Nor do they change the losses of a validation."""
+    plain, balanced = (fit(class_weights=own) for own in (None, "balanced"))
+    for name in plain.history:
+        assert plain.history[name].tolist() == pytest.approx(balanced.history[name], abs=1e-4)
+
+
+def test_class_weights_reach_the_training(keras: Any) -> None:
+    """Of two classes, nine images of one and one of the other: both weigh the same."""
+    default = YAML(typ="safe").load(ROOT / "params.yaml")["train"]
+    data = sets((8, 8, 1), [0] * 9 + [1], 2)
+    for own, expected in ((None, None), ("balanced", [10 / 18] * 9 + [5])):
+        settings = default | {"class_weights": own, "selection": None, "batch_size": 256}
+        batches, validation = train.feed(data, data, train.Params.model_validate(settings))
+        batch = batches[0]
+        if expected is None:
+            assert len(batch) == 2
+        else:
+            weights = dict(zip(batches.order.tolist(), batch[2].tolist(), strict=True))
+            assert [weights[row] for row in range(10)] == pytest.approx(expected)
+        assert len(validation.element_spec) == 2
+
+
+def save(folder: Path, data: Prepared) -> Path:
+    folder.mkdir()
+    for name, array in data._asdict().items():
+        np.save(folder / f"{name}.npy", array)
+    write_checksums(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes"), [((8, 9, 1), 3), ((9, 8, 1), 3), ((8, 8, 3), 3), ((8, 8, 1), 4)]
+)
+def test_sets_of_different_images_are_refused(
+    tmp_path: Path, shape: tuple[int, ...], classes: int
+) -> None:
+    settings = train.Params.model_validate(YAML(typ="safe").load(ROOT / "params.yaml")["train"])
+    one = save(tmp_path / "one", sets((8, 8, 1), [0, 1, 2]))
+    other = save(tmp_path / "other", sets(shape, [0, 1, 2], classes))
+    assert len(train.read_sets(one, one, settings)) == 2
+    for first, second in ((one, other), (other, one)):
+        with pytest.raises(InputError, match=rf"^{second}: images and labels .*, expected "):
+            train.read_sets(first, second, settings)
+
+
+@pytest.mark.parametrize("shape", [(8, 20, 1), (20, 8, 3)])
+def test_images_move_by_less_than_their_size(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    default = YAML(typ="safe").load(ROOT / "params.yaml")["train"]
+    folder = save(tmp_path / "set", sets(shape, [0, 1, 2]))
+    for shift in (7, 8, 28):
+        default["augmentation"] = {"shift": shift}
+        settings = train.Params.model_validate(default)
+        if shift < 8:
+            train.read_sets(folder, folder, settings)
+            continue
+        words = rf"^train.augmentation.shift: got {shift}, expected fewer pixels .* have, 8$"
+        with pytest.raises(InputError, match=words):
+            train.read_sets(folder, folder, settings)
 
 
 def test_unknown_model(copy: Pipeline) -> None:

@@ -15,8 +15,7 @@ import pytest
 
 from fashion_mnist.data import sources
 from fashion_mnist.errors import InputError
-from stages.download import FILES
-from tests.conftest import FIXTURE
+from tests.conftest import FILES, FIXTURE
 
 CONTENT = gzip.decompress((FIXTURE / "t10k-images-idx3-ubyte.gz").read_bytes())
 PACKED = gzip.compress(CONTENT)

@@ -87,6 +87,37 @@ def test_sparse_labels_are_the_classes_of_the_rows(keras: Any) -> None:
         assert classes.shape == (one_hot.size(index),) == (len(images),)
 
 
+def test_each_image_has_the_weight_of_its_class(keras: Any) -> None:
+    from fashion_mnist.training.batches import Batches
+    from fashion_mnist.training.selection import Selection
+
+    weights = np.arange(1, 11, dtype=np.float32) / 4
+    plain, weighted = (Batches(numbered(70), 32, 1, class_weights=own) for own in (None, weights))
+    for index in range(3):
+        images, rows = plain[index]
+        same, labels, found = weighted[index]
+        assert np.array_equal(images, same)
+        assert np.array_equal(rows, labels)
+        assert found.dtype == np.float32
+        assert np.array_equal(found, weights[rows.argmax(axis=1)])
+    selection = Selection(share=0.6, hardest=0.5)
+    plain, weighted = (
+        Batches(numbered(70), 32, 1, sparse=True, selection=selection, class_weights=own)
+        for own in (None, weights)
+    )
+    for batches in (plain, weighted):
+        batches.record(np.arange(len(batches.order), dtype=np.float32))
+        batches.begin(1)
+    for index in range(len(plain)):
+        _, labels, of_selection = plain[index]
+        assert len(set(of_selection.tolist())) > 1
+        assert np.allclose(weighted[index][2], of_selection * weights[labels])
+    # Keras gets them too.
+    found = list(weighted.dataset().as_numpy_iterator())
+    for batch, expected in zip(found, weighted, strict=True):
+        assert all(map(np.array_equal, batch, expected))
+
+
 def test_dataset_has_the_batches_and_no_thread_that_outsleeps_an_epoch(keras: Any) -> None:
     from fashion_mnist.training.batches import Batches
     from fashion_mnist.training.selection import Selection
