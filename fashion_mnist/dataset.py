@@ -84,7 +84,9 @@ def by_key(names: Sequence[str]) -> dict[str, str]:
             or two names have the same key.
     """
     if not CLASSES[0] <= len(names) <= CLASSES[1]:
-        raise ValueError(f"the names of {CLASSES[0]} to {CLASSES[1]:,} classes")
+        raise ValueError(
+            f"the names of {CLASSES[0]} to {CLASSES[1]:,} classes, but there are {len(names):,}"
+        )
     named: dict[str, str] = {}
     for name in names:
         key = key_of(name)

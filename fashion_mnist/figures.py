@@ -1,6 +1,7 @@
 """Draws images in a grid, as PNG files with the same bytes in every run."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fashion_mnist.data.labelled import Uint8
 from fashion_mnist.files import new_file
 
 DPI = 110
+FEW_ROWS = 3
 HALF_BRIGHT = 128  # grey value
 
 # A user's own matplotlibrc must not change the bytes.
@@ -46,7 +48,10 @@ def gallery(images: Uint8, titles: Sequence[str], path: Path) -> None:
 def _draw(images: Sequence[Uint8 | None], titles: Sequence[str], columns: int, path: Path) -> None:
     rows = max(1, math.ceil(len(images) / columns))
     lines = 1 + max((title.count("\n") for title in titles), default=0)
-    figure = Figure(figsize=(1.3 * columns, (1.15 + 0.17 * lines) * rows), layout="constrained")
+    height = (1.15 + 0.17 * lines) * rows
+    if rows < FEW_ROWS:
+        height += 0.17 * lines  # or the titles of the first row would be cut off
+    figure = Figure(figsize=(1.3 * columns, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
@@ -57,6 +62,10 @@ def _draw(images: Sequence[Uint8 | None], titles: Sequence[str], columns: int, p
         if image is not None:
             axis.imshow(image, cmap=grey, vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(title, fontsize=7, parse_math=False)
-    with new_file(path) as temporary:
+    if not images:
+        figure.text(0.5, 0.5, "none", ha="center", va="center")
+    with new_file(path) as temporary, warnings.catch_warnings():
+        # The locked font has no Chinese characters, for example, and draws boxes.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         # By default Matplotlib writes its own version into the file.
         figure.savefig(temporary, dpi=DPI, metadata={"Software": None})

@@ -17,6 +17,8 @@ from recipes import digits, own, settings
 from recipes.own import Found, Wanted
 
 OWN = "own"
+UNBALANCED = 5  # times as many images of one class as of another
+FEW = 10  # test images of a class
 HELP = {
     OWN: "your own data",
     "digits": "scikit-learn's; also writes its files",
@@ -78,7 +80,7 @@ def data_set(name: str, data: Path | None, options: Wanted) -> tuple[dict[str, A
         raise InputError(
             f"--data: {name} has files of its own; for other files, use '{OWN}'"
             if pinned
-            else f"{name}: expected --data FOLDER, with the files whose hashes it shall have"
+            else f"{name}: expected --data, and your folder or file"
         )
     if data is None:
         return changes, None
@@ -127,6 +129,8 @@ def use_data_set(args: argparse.Namespace) -> None:
     if found:
         print(f"{args.data}: ", end="")
         describe(found, changes, listing)
+        if args.name != OWN:
+            print("the lengths and hashes in download.files are those of your files")
 
 
 def describe(found: Found, changes: Mapping[str, Any], listing: Path | None) -> None:
@@ -141,9 +145,18 @@ def describe(found: Found, changes: Mapping[str, Any], listing: Path | None) -> 
         print(f"{name} file: {sum(counts):,} images, {min(counts):,} to {max(counts):,} of a class")
     if listing:
         print(f"wrote {listing}, which pins the pictures")
-    samples = "a sample" if "t10k" in found.counts else "two samples"
-    print(f"split draws {samples} of {drawn['size']:,}, {drawn['sample']}; role: {drawn['role']}")
-    print("lengths and hashes in download.files are those of your files")
+    total, size = sum(found.counts["train"]), drawn["size"]
+    if "t10k" in found.counts:
+        print(
+            f"{total - size:,} images train, {size:,} drawn from them validate ({drawn['sample']})"
+        )
+    else:
+        kept = f"{total - 2 * size:,} images train, {size:,} validate, {size:,} test"
+        print(f"{kept} ({drawn['sample']} samples)")
+    if any(min(counts) * UNBALANCED < max(counts) for counts in found.counts.values()):
+        print("note: train.class_weights: balanced would let rare classes weigh as much")
+    if min(found.counts.get("t10k", [size // len(images.names)])) < FEW:
+        print("note: with so few test images of a class, scores are rough")
     if found.repeated:
         print(f"note: {found.repeated}")
 

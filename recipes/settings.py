@@ -58,6 +58,15 @@ def train(images: int) -> dict[str, Any]:
     return section | {"batch_size": BATCH, "epochs": epochs}
 
 
+def margin(images: int) -> float:
+    """Return how much accuracy a change may lose, on a test set of so many images.
+
+    That is ten images, which a few lost at random do not reach, but half a point at least and ten
+    at most.
+    """
+    return round(min(0.1, max(0.005, 10 / images)), 3)
+
+
 def changes(counts: dict[str, list[int]], names: Sequence[str]) -> dict[str, Any]:
     """Return all sections but `download`.
 
@@ -75,5 +84,8 @@ def changes(counts: dict[str, list[int]], names: Sequence[str]) -> dict[str, Any
         "split": drawn,
         "train": train(left),
         "evaluate": {"mirror_average": False},
-        "review": {"floors": {"accuracy": 0.5, "class_recall": 0.0}},
+        "review": {
+            "margin": margin(sum(counts["t10k"]) if "t10k" in counts else drawn["size"]),
+            "floors": {"accuracy": 0.5, "class_recall": 0.0},
+        },
     }

@@ -63,6 +63,7 @@ def render(side: Evidence) -> str:
         all=many.ALL,
         names=many.listed(names, many.ALL),
         worst=min(rows, key=lambda row: float(row["recall"])),
+        best=max(rows, key=lambda row: float(row["recall"])),
         spread=spread.own(side),
         recipe=_yaml({"train": dict(side.parameters["train"])}),
         percent=lambda share: f"{share:.2%}",

@@ -95,7 +95,10 @@ def same_test_set(base: Evidence, head: Evidence) -> None:
         InputError: They were not, or one has no hash of its test set.
     """
     if list(base.classes) != list(head.classes):
-        raise InputError(f"not comparable: other classes: {_differing(base, head)}")
+        raise InputError(
+            f"not comparable: other classes: {_differing(base, head)}; commit this data, and "
+            "compare what follows with it"
+        )
     old, new = (_test_set(side) for side in (base, head))
     if old != new:
         raise InputError(

@@ -132,7 +132,8 @@ def pair(path: Path, images: str, labels: str) -> Blocks:
     count = of_images.shape[0]
     if of_labels.dtype.kind not in "iu" or of_labels.shape not in ((count,), (count, 1)):
         raise InputError(
-            f"{path}: {labels} is {of_labels.dtype} {of_labels.shape}, expected integers ({count},)"
+            f"{path}: {labels} is {of_labels.dtype} {of_labels.shape}, expected integers "
+            f"({count},), one for each image"
         )
     known = np.concatenate([np.zeros(0, of_labels.dtype), *map(np.ravel, blocks(path, labels))])
     start = 0

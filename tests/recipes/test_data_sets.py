@@ -176,8 +176,8 @@ def test_kmnist_gets_the_hashes_of_the_files_at_hand(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("kmnist",), "kmnist: expected --data FOLDER"),
-        (("own",), "own: expected --data FOLDER"),
+        (("kmnist",), "kmnist: expected --data"),
+        (("own",), "own: expected --data"),
         (("mnist", "--data", "here"), "--data: mnist has files of its own"),
         (("quick", "--data", "here"), "--data: 'quick' is a recipe"),
         (("mnist", "--classes", "a,b"), "--classes, --resize, --channels and --first-label"),
