@@ -182,15 +182,13 @@ def _fetch_pictures(place: str, folder: Path, settings: Params) -> None:
     """
     listed = pictures.read_listing(folder / CHECKSUMS)
     tree = pictures.tree(listed, CHECKSUMS)
-    if remote := bool(sources.SCHEME.match(place)):
-        place = place.rstrip("/")
-    else:
+    if not sources.SCHEME.match(place):
         place = sources.located(str(Path(place).expanduser()))
         pictures.check_complete(Path(place), listed, CHECKSUMS)
     for name in (name for half in tree.values() for names in half.values() for name in names):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        url = f"{place}/{quote(name) if remote else name}"
+        url = f"{place}/{quote(name) if place.startswith('http') else name}"
         timeout, attempts = settings.timeout, settings.attempts
         try:
             sources.fetch_listed(url, listed[name], target, timeout=timeout, attempts=attempts)
