@@ -10,7 +10,6 @@ import pytest
 
 from fashion_mnist import models
 from fashion_mnist.errors import InputError
-from fashion_mnist.models import fast_cnn
 
 FASHION_MNIST = (28, 28, 1), 10
 # Total and trainable.
@@ -90,6 +89,8 @@ def test_other_images_and_classes(
 def test_fast_cnn_has_blocks_for_the_size_of_the_images(
     keras: Any, side: int, widths: tuple[int, ...]
 ) -> None:
+    from fashion_mnist.models import fast_cnn
+
     assert fast_cnn.default_widths(side) == widths
     model = models.build("fast_cnn", {}, (side + 5, side, 3), 4)
     kernels = [

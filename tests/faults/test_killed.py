@@ -34,6 +34,7 @@ def without_outputs(copy: Pipeline, stage: str) -> None:
     options = shlex.split(copy.commands[stage])
     given = dict(zip(options[3::2], options[4::2], strict=True))
     read = {"--raw", "--download", "--split", "--train", "--validation", "--test", "--pictures"}
+    read |= {"--dataset"} if stage != "download" else set()
     read |= {"--model"} if stage == "evaluate" else set()
     for option, path in given.items():
         if option not in read:

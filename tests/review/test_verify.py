@@ -149,7 +149,7 @@ def test_a_changed_command_and_a_deleted_dependency_are_named(
     path.write_text(path.read_text().replace("-m stages.split", "-W error -m stages.split"))
     (folder / "requirements.lock").unlink()
     found = checked(folder)
-    assert reasons(found, "split") == ["command changed"]
+    assert reasons(found, "split") == ["command changed", "requirements.lock deleted"]
     assert reasons(found, "train") == ["requirements.lock deleted"]
 
 
@@ -248,7 +248,7 @@ def test_faults_are_listed_one_a_line_then_counted(folder: Path, review: Review)
     assert ["stale", "metrics/history.csv", "train"] in rows
     assert "current" not in {row[0] for row in rows}
     assert done.stdout.endswith(
-        "24 outputs: 13 current, 11 stale\n"
+        "25 outputs: 14 current, 11 stale\n"
         "stale: its stage has changed since it wrote this output\n"
         "not verified\n"
     )
