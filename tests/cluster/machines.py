@@ -3,6 +3,7 @@
 Prints the address. Each line of input, `add` or `remove`, is answered by a line.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from cluster import LOOPBACK
 
 
 def main() -> None:
-    head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": str(Path(sys.argv[1]))}
+    folder = Path(sys.argv[1])
+    # `Cluster` writes its address to a folder that only `ray start` makes.
+    os.environ["RAY_TMPDIR"] = str(folder)
+    (folder / "ray").mkdir()
+    head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": str(folder)}
     cluster = Cluster(initialize_head=True, head_node_args=head | {"node_ip_address": LOOPBACK})
     machines = [cluster.add_node(num_cpus=1, node_ip_address=LOOPBACK) for _ in range(2)]
     print(cluster.address, flush=True)
